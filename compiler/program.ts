@@ -1,0 +1,78 @@
+/**
+ * `Program`: what the compiler makes and the runtime runs. Plain JSON data: it can be saved to a file and run by a
+ * bundle that contains neither the language nor the compiler. `src/runtime` imports the types of this file only.
+ */
+
+export type ProgramDType = 'f32' | 'f16' | 'i32' | 'u32' | 'bool';
+
+/** A tensor that crosses the border of the program. Row-major; a bool element is a u32 that is 0 or 1. */
+export interface PortPlan {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: ProgramDType;
+  /** Index into `Program.buffers`. */
+  readonly buffer: number;
+}
+
+/**
+ * A GPU buffer. `input` and `parameter` buffers are filled by the caller, `constant` buffers from `data`;
+ * `scratch` buffers are reused by several tensors whose lifetimes do not overlap; `output` buffers are new for every run.
+ */
+export interface BufferPlan {
+  readonly kind: 'input' | 'parameter' | 'constant' | 'scratch' | 'output';
+  /** Tensor (or tensors, for scratch) that live here, for error messages. */
+  readonly label: string;
+  /** A multiple of 16. */
+  readonly bytes: number;
+  /** Constants: little-endian element bytes in base64, as stored in the buffer. */
+  readonly data?: string;
+}
+
+export interface Kernel {
+  /** Unique in the program, a WGSL identifier that names what it computes, e.g. `k12_matmul_add`. */
+  readonly name: string;
+  /** A complete WGSL module; entry point `main`; all bindings in group 0, numbered from 0. */
+  readonly wgsl: string;
+  readonly workgroupSize: readonly [number, number, number];
+  /** Access of each binding, in order. */
+  readonly bindings: readonly ('read' | 'read_write')[];
+}
+
+export interface Dispatch {
+  readonly kernel: number;
+  readonly bindings: readonly { readonly buffer: number; readonly offset: number; readonly bytes: number }[];
+  readonly workgroups: readonly [number, number, number];
+  /** Where in the model this comes from, for errors and profiles. */
+  readonly label: string;
+}
+
+export interface Program {
+  readonly format: 'pixnerd-program';
+  readonly version: 1;
+  readonly name: string;
+  readonly inputs: readonly PortPlan[];
+  readonly parameters: readonly PortPlan[];
+  readonly outputs: readonly PortPlan[];
+  readonly buffers: readonly BufferPlan[];
+  readonly kernels: readonly Kernel[];
+  readonly dispatches: readonly Dispatch[];
+  /** Adapter limits that the program needs (WebGPU names), e.g. `maxStorageBufferBindingSize`. */
+  readonly limits: Readonly<Record<string, number>>;
+  /** WebGPU feature names that the program needs, e.g. `shader-f16`. */
+  readonly features: readonly string[];
+}
+
+export interface ProgramSummary {
+  readonly kernels: number;
+  readonly dispatches: number;
+  /** Largest sum of the bytes of all buffers alive at once, parameters included. */
+  readonly peakBytes: number;
+  readonly largestBinding: number;
+}
+
+export const summarize = (program: Program): ProgramSummary => ({
+  kernels: program.kernels.length,
+  dispatches: program.dispatches.length,
+  peakBytes: program.buffers.reduce((sum, buffer) => sum + buffer.bytes, 0),
+  largestBinding: Math.max(0, ...program.dispatches.flatMap((dispatch) => dispatch.bindings.map((binding) => binding.bytes))),
+});

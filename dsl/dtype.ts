@@ -1,0 +1,15 @@
+/** Element types of tensors. Open for more: a new row here, a row in each target's table, a rounding rule in the reference. */
+export const DTYPES = {
+  f32: { bytes: 4, kind: 'float' },
+  f16: { bytes: 2, kind: 'float' },
+  i32: { bytes: 4, kind: 'integer' },
+  u32: { bytes: 4, kind: 'integer' },
+  bool: { bytes: 4, kind: 'boolean' },
+} as const satisfies Record<string, { readonly bytes: number; readonly kind: 'float' | 'integer' | 'boolean' }>;
+
+export type DType = keyof typeof DTYPES;
+
+export const isFloat = (dtype: DType): boolean => DTYPES[dtype].kind === 'float';
+export const isInteger = (dtype: DType): boolean => DTYPES[dtype].kind === 'integer';
+/** Bytes of one element in a GPU buffer (a bool is stored as a u32). */
+export const byteSize = (dtype: DType): number => DTYPES[dtype].bytes;

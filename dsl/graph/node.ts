@@ -1,0 +1,88 @@
+/**
+ * Nodes of the tensor graph: plain, immutable, hash-consed data.
+ *
+ * Invariant: two nodes with the same op, inputs and attributes are the same object, so `===` is structural equality
+ * and common subexpressions never exist twice. `scope` and `source` are notes for people (where in the model a node
+ * was made); they are no part of a node's identity.
+ */
+import type { DType } from '../dtype.ts';
+import type { Shape } from '../shape/dim.ts';
+
+/** Attribute values are JSON, but for `Literal`, the elements of a tensor known at compile time. */
+export type Attribute = number | string | boolean | readonly Attribute[] | Literal;
+export type Attributes = { readonly [name: string]: Attribute };
+
+/** The elements of a constant tensor, row-major. `key` identifies the content. */
+export interface Literal {
+  readonly literal: true;
+  readonly key: string;
+  readonly data: Float64Array;
+}
+
+export interface TensorType {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+export interface Node extends TensorType {
+  /** A key of the op table (`dsl/ops/table.ts`), or 'invalid'. */
+  readonly op: string;
+  readonly inputs: readonly Node[];
+  readonly attributes: Attributes;
+  /** Unique per process; never printed. Inputs have smaller ids than their users. */
+  readonly id: number;
+  /** Module path and composite in which the node was first made, e.g. `blocks.0.attn/softmax`. */
+  readonly scope: string;
+}
+
+let nextId = 0;
+const interned = new Map<string, WeakRef<Node>>();
+const forget = new FinalizationRegistry<string>((key) => {
+  if (interned.get(key)?.deref() === undefined) interned.delete(key);
+});
+
+const keyOf = (attribute: Attribute): string =>
+  typeof attribute === 'number' && Object.is(attribute, -0) ? '-0'
+  : typeof attribute === 'number' && !Number.isFinite(attribute) ? `#${attribute}`
+  : Array.isArray(attribute) ? `[${(attribute as readonly Attribute[]).map(keyOf).join(',')}]`
+  : typeof attribute === 'object' && 'literal' in attribute ? `#${attribute.key}`
+  : JSON.stringify(attribute);
+
+let scope: readonly string[] = [];
+/** Runs `body`; the nodes it makes carry `name` in their scope. */
+export const scoped = <A>(name: string, body: () => A): A => {
+  const outer = scope;
+  scope = [...outer, name];
+  try { return body(); } finally { scope = outer; }
+};
+
+/** The one place where nodes come into being. Shape and dtype must be the op's inferred type. */
+export const intern = (op: string, inputs: readonly Node[], attributes: Attributes, type: TensorType): Node => {
+  const names = Object.keys(attributes).sort();
+  const key = `${op}(${inputs.map((input) => input.id).join(',')}){${names.map((name) => `${name}:${keyOf(attributes[name]!)}`).join(',')}}${type.dtype}[${type.shape.join(',')}]`;
+  const known = interned.get(key)?.deref();
+  if (known !== undefined) return known;
+  const node: Node = Object.freeze({ op, inputs, attributes, shape: type.shape, dtype: type.dtype, id: nextId++, scope: scope.join('/') });
+  interned.set(key, new WeakRef(node));
+  forget.register(node, key);
+  return node;
+};
+
+/** Every node reachable from `roots`, inputs before users. No recursion: graphs may be deep. */
+export const topological = (roots: readonly Node[]): readonly Node[] => {
+  const order: Node[] = [];
+  const seen = new Set<Node>();
+  const stack: { readonly node: Node; next: number }[] = [];
+  for (const root of roots) {
+    if (seen.has(root)) continue;
+    seen.add(root);
+    stack.push({ node: root, next: 0 });
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1]!;
+      const input = top.node.inputs[top.next++];
+      if (input === undefined) { order.push(top.node); stack.pop(); }
+      else if (!seen.has(input)) { seen.add(input); stack.push({ node: input, next: 0 }); }
+    }
+  }
+  return order;
+};

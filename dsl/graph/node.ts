@@ -56,6 +56,13 @@ export const scoped = <A>(name: string, body: () => A): A => {
   try { return body(); } finally { scope = outer; }
 };
 
+/** Runs `body` in the scope that `node` was made in: rewrites keep the notes of what they replace. */
+export const inScopeOf = <A>(node: Node, body: () => A): A => {
+  const outer = scope;
+  scope = node.scope === '' ? [] : [node.scope];
+  try { return body(); } finally { scope = outer; }
+};
+
 /** The one place where nodes come into being. Shape and dtype must be the op's inferred type. */
 export const intern = (op: string, inputs: readonly Node[], attributes: Attributes, type: TensorType): Node => {
   const names = Object.keys(attributes).sort();

@@ -1,0 +1,76 @@
+/**
+ * The reference interpreter: what a graph means. Slow and obvious, in f64, one loop per op (each op's own `reference`).
+ *
+ * `evaluate` gives values; `evaluateBounded` carries, for each element, the error bound that any correct f32 program must
+ * stay within (value, magnitude, error: the tolerance model of `definition.ts`).
+ */
+import { type Graph, inputName, nodesOf } from '../../dsl/graph/graph.ts';
+import type { Node } from '../../dsl/graph/node.ts';
+import type { Bounded, BoundType, Dense } from '../../dsl/ops/definition.ts';
+import { definitionOf, OPS, type OpTable } from '../../dsl/ops/table.ts';
+
+/** Elements by input or parameter name, row-major. */
+export type Feeds = Readonly<Record<string, ArrayLike<number>>>;
+
+const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+const numeric = (node: Node): BoundType => {
+  const free = node.shape.find((dim) => typeof dim === 'string');
+  if (free !== undefined) throw new Error(`evaluate: the size of '${free}' is not known; bind the graph's sizes first`);
+  return { shape: node.shape as readonly number[], dtype: node.dtype }; // no dim is a string
+};
+
+/** Rounds to what the dtype can hold, as uploading it would. */
+const stored = (x: number, node: Node): number => (node.dtype === 'f32' || node.dtype === 'f16' ? Math.fround(x) : x);
+
+const fed = (node: Node, feeds: Feeds): Float64Array => {
+  const name = inputName(node), data = feeds[name], { shape } = numeric(node);
+  if (data === undefined) throw new Error(`evaluate: no data for input '${name}'`);
+  if (data.length !== elements(shape)) throw new Error(`evaluate: input '${name}' has ${data.length} elements, its shape [${shape.join(', ')}] needs ${elements(shape)}`);
+  return Float64Array.from(data, (x) => stored(x, node));
+};
+
+const refuseInvalid = (node: Node): void => {
+  if (node.op === 'invalid') throw new Error(`evaluate: the graph holds an error: ${String(node.attributes['message'])}`);
+};
+
+/** Users that are still to come, so that a value can be dropped after its last use. */
+const useCounts = (nodes: readonly Node[]): Map<Node, number> => {
+  const counts = new Map<Node, number>();
+  for (const node of nodes) for (const input of node.inputs) counts.set(input, (counts.get(input) ?? 0) + 1);
+  return counts;
+};
+
+/** Runs every node in order; values nobody needs any more are dropped. */
+const interpret = <V>(graph: Graph, step: (node: Node, inputs: readonly V[]) => V): Record<string, V> => {
+  const nodes = nodesOf(graph), counts = useCounts(nodes), values = new Map<Node, V>();
+  const kept = new Set(graph.outputs.map((output) => output.node));
+  for (const node of nodes) {
+    refuseInvalid(node);
+    values.set(node, step(node, node.inputs.map((input) => values.get(input)!)));
+    for (const input of node.inputs) {
+      counts.set(input, counts.get(input)! - 1);
+      if (counts.get(input) === 0 && !kept.has(input)) values.delete(input);
+    }
+  }
+  return Object.fromEntries(graph.outputs.map(({ name, node }) => [name, values.get(node)!]));
+};
+
+/** The value of every output. Throws on missing feeds or unbound sizes; the graph must be free of errors. */
+export const evaluate = (graph: Graph, feeds: Feeds, table: OpTable = OPS): Record<string, Dense> =>
+  interpret<Dense>(graph, (node, inputs) => {
+    const type = numeric(node);
+    if (node.op === 'input') return { shape: type.shape, data: fed(node, feeds) };
+    return { shape: type.shape, data: definitionOf(node.op, table).reference.value(inputs, type, node.attributes) };
+  });
+
+const bounded = (type: BoundType, value: Float64Array, rest: Omit<Bounded, 'shape' | 'value'>): Bounded => ({ shape: type.shape, value, ...rest });
+
+/** The value of every output with its error bound. */
+export const evaluateBounded = (graph: Graph, feeds: Feeds, table: OpTable = OPS): Record<string, Bounded> =>
+  interpret<Bounded>(graph, (node, inputs) => {
+    const type = numeric(node), { reference } = definitionOf(node.op, table);
+    const value = node.op === 'input' ? fed(node, feeds)
+      : reference.value(inputs.map((x) => ({ shape: x.shape, data: x.value })), type, node.attributes);
+    return bounded(type, value, reference.bound(inputs, type, node.attributes, value));
+  });

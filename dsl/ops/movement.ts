@@ -1,0 +1,209 @@
+/** Ops that only move or repeat elements: the compiler turns them into index arithmetic, never into copies of their own. */
+import { DTYPES } from '../dtype.ts';
+import type { Attributes } from '../graph/node.ts';
+import { clampIndex, flatten, type Index, integer, ofScalar, plusConstant, stridesOf, times, unflatten } from '../scalar/index-expression.ts';
+import * as S from '../scalar/scalar.ts';
+import type { Dim } from '../shape/dim.ts';
+import { concatRule, expandRule, padRule, permuteRule, reshapeRule, sliceRule, takeRule } from '../shape/rules.ts';
+import { dimsAttribute, numberAttribute, numbersAttribute } from './attributes.ts';
+import type { BoundType, Dense, LowerSite, OpDefinition, Reference } from './definition.ts';
+
+type Position = readonly number[];
+const product = (shape: Position): number => shape.reduce((a, b) => a * b, 1);
+const positionOf = (flat: number, shape: Position): number[] => stridesOf(shape).map((stride, axis) => Math.floor(flat / stride) % shape[axis]!);
+const flatOf = (position: Position, shape: Position): number => stridesOf(shape).reduce((sum, stride, axis) => sum + stride * position[axis]!, 0);
+
+/** Which operand, and which place in it, the result's element at `position` is copied from; `undefined`: padding. */
+type Source = (position: Position, operands: readonly Dense[], attributes: Attributes, result: BoundType) =>
+  { readonly operand: number; readonly flat: number } | undefined;
+
+interface MovementRow {
+  readonly arity: number | 'any';
+  readonly infer: OpDefinition['infer'];
+  readonly source: Source;
+  /** Operands that hold positions rather than elements. */
+  readonly indexOperands?: readonly number[];
+  readonly padding?: (attributes: Attributes) => number;
+  readonly gradient: OpDefinition['gradient'];
+  readonly lower: OpDefinition['lower'];
+  readonly dims?: readonly string[];
+  readonly view: boolean;
+}
+
+const referenceOf = ({ source, padding = () => 0, indexOperands = [] }: MovementRow): Reference => {
+  const move = (operands: readonly Dense[], result: BoundType, attributes: Attributes, fill: number): Float64Array =>
+    Float64Array.from({ length: product(result.shape) }, (_, i) => {
+      const from = source(positionOf(i, result.shape), operands, attributes, result);
+      return from === undefined ? fill : operands[from.operand]!.data[from.flat]!;
+    });
+  return {
+    value: (operands, result, attributes) => move(operands, result, attributes, padding(attributes)),
+    bound: (operands, result, attributes) => {
+      const moveField = (field: 'magnitude' | 'error', fill: number) =>
+        move(operands.map((x, k) => ({ shape: x.shape, data: indexOperands.includes(k) ? x.value : x[field] })), result, attributes, fill);
+      return { magnitude: moveField('magnitude', Math.abs(padding(attributes))), error: moveField('error', 0) };
+    },
+  };
+};
+
+const movement = (row: MovementRow): OpDefinition => ({
+  infer: row.infer,
+  reference: referenceOf(row),
+  gradient: row.gradient,
+  lower: row.lower,
+  traits: { arity: row.arity, elementwise: false, view: row.view, commutative: false, cost: 0, dims: row.dims ?? [] },
+});
+
+/** Shape rule of an op with one operand. */
+const inferOne = (op: string, rule: (shape: readonly Dim[], attributes: Attributes) => readonly Dim[] | string): OpDefinition['infer'] =>
+  ([x], attributes) => {
+    if (x === undefined) return `${op}: takes one operand`;
+    const shape = rule(x.shape, attributes);
+    return typeof shape === 'string' ? shape : { shape, dtype: x.dtype };
+  };
+
+const reshape = movement({
+  arity: 1, view: true, dims: ['shape'],
+  infer: inferOne('reshape', (shape, attributes) => reshapeRule(shape, dimsAttribute(attributes, 'shape'))),
+  source: (position, _operands, _attributes, result) => ({ operand: 0, flat: flatOf(position, result.shape) }),
+  gradient: ({ apply, cotangent, node }) => [apply('reshape', [cotangent], { shape: node.inputs[0]!.shape })],
+  lower: ({ operands: [x], result, index }) => x!.at(unflatten(flatten(index, result.shape), x!.shape)),
+});
+
+const permute = movement({
+  arity: 1, view: true,
+  infer: inferOne('permute', (shape, attributes) => permuteRule(shape, numbersAttribute(attributes, 'axes'))),
+  source: (position, [x], attributes) => {
+    const axes = numbersAttribute(attributes, 'axes');
+    return { operand: 0, flat: flatOf(x!.shape.map((_, axis) => position[axes.indexOf(axis)]!), x!.shape) };
+  },
+  gradient: ({ apply, cotangent, node }) => {
+    const axes = numbersAttribute(node.attributes, 'axes');
+    return [apply('permute', [cotangent], { axes: axes.map((_, axis) => axes.indexOf(axis)) })];
+  },
+  lower: ({ operands: [x], attributes, index }) => {
+    const axes = numbersAttribute(attributes, 'axes');
+    return x!.at(axes.map((_, axis) => index[axes.indexOf(axis)]!));
+  },
+});
+
+const expand = movement({
+  arity: 1, view: true, dims: ['shape'],
+  infer: inferOne('expand', (shape, attributes) => expandRule(shape, dimsAttribute(attributes, 'shape'))),
+  source: (position, [x]) => ({ operand: 0, flat: flatOf(x!.shape.map((size, axis) => (size === 1 ? 0 : position[axis]!)), x!.shape) }),
+  gradient: ({ apply, cotangent, node }) => {
+    const from = node.inputs[0]!.shape;
+    const axes = from.flatMap((dim, axis) => (dim === node.shape[axis] ? [] : [axis]));
+    return [axes.length === 0 ? cotangent : apply('reshape', [apply('sum', [cotangent], { axes })], { shape: from })];
+  },
+  lower: ({ operands: [x], index }) => x!.at(x!.shape.map((size, axis) => (size === 1 ? integer(0) : index[axis]!))),
+});
+
+const slice = movement({
+  arity: 1, view: true, dims: ['starts', 'sizes'],
+  infer: inferOne('slice', (shape, attributes) =>
+    sliceRule(shape, dimsAttribute(attributes, 'starts'), dimsAttribute(attributes, 'sizes'), numbersAttribute(attributes, 'steps'))),
+  source: (position, [x], attributes) => {
+    const starts = numbersAttribute(attributes, 'starts'), steps = numbersAttribute(attributes, 'steps');
+    return { operand: 0, flat: flatOf(position.map((p, axis) => starts[axis]! + p * steps[axis]!), x!.shape) };
+  },
+  gradient: 'pending',
+  lower: ({ operands: [x], attributes, index }) => {
+    const starts = numbersAttribute(attributes, 'starts'), steps = numbersAttribute(attributes, 'steps');
+    return x!.at(index.map((part, axis) => plusConstant(times(part, steps[axis]!), starts[axis]!)));
+  },
+});
+
+const pad = movement({
+  arity: 1, view: false, dims: ['low', 'high'],
+  infer: inferOne('pad', (shape, attributes) => padRule(shape, dimsAttribute(attributes, 'low'), dimsAttribute(attributes, 'high'))),
+  source: (position, [x], attributes) => {
+    const low = numbersAttribute(attributes, 'low');
+    const inner = position.map((p, axis) => p - low[axis]!);
+    return inner.every((p, axis) => p >= 0 && p < x!.shape[axis]!) ? { operand: 0, flat: flatOf(inner, x!.shape) } : undefined;
+  },
+  padding: (attributes) => numberAttribute(attributes, 'value'),
+  gradient: ({ apply, cotangent, node }) => {
+    const sizes = node.inputs[0]!.shape;
+    return [apply('slice', [cotangent], { starts: dimsAttribute(node.attributes, 'low'), sizes, steps: sizes.map(() => 1) })];
+  },
+  lower: ({ operands: [x], attributes, index, result }) => {
+    const low = numbersAttribute(attributes, 'low');
+    const inner = index.map((part, axis) => plusConstant(part, -low[axis]!));
+    const inside = inner.reduce<S.Scalar>((all, part, axis) =>
+      S.both(all, S.both(S.indexAtLeast(part, 0), S.indexBelow(part, x!.shape[axis]!))), S.constant(1, 'bool'));
+    const value = S.constant(numberAttribute(attributes, 'value'), result.dtype === 'f16' ? 'f32' : result.dtype);
+    // the load is clamped, so that the branch not taken stays in bounds
+    return S.select(inside, x!.at(inner.map((part, axis) => clampIndex(part, 0, x!.shape[axis]! - 1))), value);
+  },
+});
+
+/** Operand k of a concat starts at `starts[k]` along the axis. */
+const startsAlong = (shapes: readonly Position[], axis: number): readonly number[] =>
+  shapes.map((_, k) => shapes.slice(0, k).reduce((sum, shape) => sum + shape[axis]!, 0));
+
+const replaceAxis = (index: readonly Index[], axis: number, by: Index): readonly Index[] => index.map((part, i) => (i === axis ? by : part));
+
+const lowerConcat = ({ operands, attributes, index }: LowerSite): S.Scalar => {
+  const axis = numberAttribute(attributes, 'axis');
+  const along = index[axis]!;
+  const starts = startsAlong(operands.map((x) => x.shape), axis);
+  const part = (k: number): S.Scalar => {
+    const x = operands[k]!;
+    return x.at(replaceAxis(index, axis, clampIndex(plusConstant(along, -starts[k]!), 0, x.shape[axis]! - 1)));
+  };
+  // the last operand whose start is not beyond the index
+  return operands.slice(1).reduce<S.Scalar>((value, _, k) => {
+    const isHere = S.indexAtLeast(along, starts[k + 1]!);
+    return isHere.kind === 'constant' ? (isHere.value !== 0 ? part(k + 1) : value) : S.select(isHere, part(k + 1), value);
+  }, part(0));
+};
+
+const concat = movement({
+  arity: 'any', view: false,
+  infer: (operands, attributes) => {
+    const [first] = operands;
+    if (first === undefined) return 'concat: no operands';
+    const other = operands.find((x) => x.dtype !== first.dtype);
+    if (other !== undefined) return `concat: dtypes differ: ${first.dtype} vs ${other.dtype}`;
+    const shape = concatRule(operands.map((x) => x.shape), numberAttribute(attributes, 'axis'));
+    return typeof shape === 'string' ? shape : { shape, dtype: first.dtype };
+  },
+  source: (position, operands, attributes) => {
+    const axis = numberAttribute(attributes, 'axis');
+    const starts = startsAlong(operands.map((x) => x.shape), axis);
+    const operand = starts.filter((start, k) => start <= position[axis]! && (operands[k]!.shape[axis]! > 0)).length - 1;
+    return { operand, flat: flatOf(position.map((p, i) => (i === axis ? p - starts[operand]! : p)), operands[operand]!.shape) };
+  },
+  gradient: 'pending',
+  lower: lowerConcat,
+});
+
+/** Index i32 or u32 element, kept inside the table: an out-of-range label must not read foreign memory. */
+const take = movement({
+  arity: 2, view: true, indexOperands: [1],
+  infer: ([x, indices], attributes) => {
+    if (x === undefined || indices === undefined) return 'take: takes a tensor and indices';
+    if (DTYPES[indices.dtype].kind !== 'integer') return `take: the indices must be i32 or u32, got ${indices.dtype}`;
+    const shape = takeRule('take', x.shape, indices.shape, numberAttribute(attributes, 'axis'));
+    return typeof shape === 'string' ? shape : { shape, dtype: x.dtype };
+  },
+  source: (position, [x, indices], attributes) => {
+    const axis = numberAttribute(attributes, 'axis'), rank = indices!.shape.length;
+    const picked = indices!.data[flatOf(position.slice(axis, axis + rank), indices!.shape)]!;
+    const inside = Math.max(0, Math.min(x!.shape[axis]! - 1, picked));
+    return { operand: 0, flat: flatOf([...position.slice(0, axis), inside, ...position.slice(axis + rank)], x!.shape) };
+  },
+  gradient: 'pending',
+  lower: ({ operands: [x, indices], attributes, index }) => {
+    const axis = numberAttribute(attributes, 'axis'), rank = indices!.shape.length, last = x!.shape[axis]! - 1;
+    const picked = indices!.at(index.slice(axis, axis + rank));
+    const limit = (value: number) => S.constant(value, picked.type);
+    const inside = picked.kind === 'constant' ? integer(Math.max(0, Math.min(last, picked.value)))
+      : picked.kind === 'index' ? clampIndex(picked.index, 0, last)
+      : ofScalar(S.min(picked.type === 'u32' ? picked : S.max(picked, limit(0)), limit(last)), 0, last);
+    return x!.at([...index.slice(0, axis), inside, ...index.slice(axis + rank)]);
+  },
+});
+
+export const MOVEMENT = { reshape, permute, expand, slice, pad, concat, take } as const satisfies Record<string, OpDefinition>;

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { philox4x32, philoxNormals } from './philox.ts';
+import { philox4x32 } from '../../dsl/scalar/philox.ts';
+import { philoxNormals } from './philox.ts';
 
 const ones = 0xffffffff;
 

@@ -1,0 +1,184 @@
+/**
+ * Opens a device in Node through Dawn (the package `webgpu`): the best GPU, a software driver, or an adapter by name.
+ *
+ * Invariant: what Dawn's `create` gives is kept for the whole life of the process, however this module is loaded: a collected
+ * instance takes the process down with it.
+ */
+
+import { constants, freemem } from 'node:os';
+import type { TaskEither } from 'fp-ts/TaskEither';
+import { adapterName, profileOf } from './adapter-profile.ts';
+import { openAdapter } from './device.ts';
+import type { Device, DeviceNeeds, DeviceOptions } from './device.ts';
+import { attempt, fail, noAdapter } from './errors.ts';
+import type { DeviceError } from './errors.ts';
+import { calmPolling } from './polling.ts';
+import { unpackSwiftShader } from './swiftshader.ts';
+
+/** `auto`: a GPU if there is one, else software. `software`: VK_DRIVER_FILES, else SwiftShader. Else: part of an adapter's name. */
+export type AdapterChoice = 'auto' | 'software' | (string & {});
+
+export interface NodeDeviceOptions extends Pick<DeviceOptions, 'memoryCap'> {
+  /** Flags for Dawn, e.g. `enable-dawn-features=dump_shaders`. */
+  readonly dawnFlags?: readonly string[];
+}
+
+export interface NodeDevice {
+  readonly device: Device;
+  /** One line that says which adapter is used, and why if it is a software one. */
+  readonly notice: string;
+}
+
+/** Without it Dawn rounds timestamps to 65 microseconds. */
+const defaultFlags = ['disable-dawn-features=timestamp_quantization'];
+
+const instancesKey = Symbol.for('pixnerd.dawn-instances');
+
+/** All instances of Dawn by their flags; on `globalThis`, where no garbage collection and no second copy of the module reaches. */
+const instances = (): Map<string, GPU> => {
+  const holder = globalThis as { [instancesKey]?: Map<string, GPU> }; // a symbol of ours
+  return (holder[instancesKey] ??= new Map());
+};
+
+const dawn = async (flags: readonly string[], driver = ''): Promise<GPU> => {
+  const key = [driver, ...flags].join('\n');
+  const known = instances().get(key);
+  if (known) return known;
+  const { create } = await import('webgpu');
+  const made = create([...flags]);
+  instances().set(key, made);
+  return made;
+};
+
+const noDelete = 0x1000; // RTLD_NODELETE of glibc
+
+/**
+ * Makes a shared library stay in the process, so that Dawn finds it by its name. Node unloads what is not an addon of its
+ * own, and says that it "did not self-register": that is the good case.
+ */
+const preload = (path: string): boolean => {
+  try {
+    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | noDelete);
+    return true;
+  } catch (thrown) {
+    return String(thrown).includes('self-register');
+  }
+};
+
+const driverVariables = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES'] as const;
+const chosenDriver = (): string => driverVariables.map((name) => process.env[name]).find(Boolean) ?? '';
+
+/** Makes sure that there is a Vulkan loader; false if there is none (and Dawn would only complain on stderr). */
+const haveLoader = (): boolean => {
+  if (process.platform !== 'linux' || preload('libvulkan.so.1')) return true;
+  if (!chosenDriver()) return false;
+  const unpacked = unpackSwiftShader();
+  return typeof unpacked !== 'string' && preload(unpacked.loader);
+};
+
+/** lavapipe's code generator is 2 to 3 times faster with vectors of 128 bits, and its code as fast. */
+const tuneLavapipe = (): void => {
+  if (/lvp|lavapipe/i.test(chosenDriver())) process.env['LP_NATIVE_VECTOR_WIDTH'] ??= '128';
+};
+
+interface Found {
+  readonly adapter: GPUAdapter;
+  /** Why it is this one. */
+  readonly remark: string;
+}
+
+const describe = ({ adapter, remark }: Found): string => {
+  const profile = profileOf(adapter.info, adapter.limits, adapter.features);
+  return `adapter: ${adapterName(profile)}${remark ? ` (${remark})` : ''}`;
+};
+
+const isCpu = (adapter: GPUAdapter): boolean => profileOf(adapter.info, adapter.limits, adapter.features).class === 'cpu';
+
+/** Sets the driver variables while `act` runs: the loader reads them when Dawn looks for adapters. */
+const withDriver = async <A>(driver: string, act: () => Promise<A>): Promise<A> => {
+  const before = driverVariables.map((name) => [name, process.env[name]] as const);
+  for (const name of driverVariables) process.env[name] = driver;
+  try {
+    return await act();
+  } finally {
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
+};
+
+const openSwiftShader = async (flags: readonly string[], remark: string): Promise<Found> => {
+  const unpacked = unpackSwiftShader();
+  if (typeof unpacked === 'string') throw fail(noAdapter(unpacked));
+  if (!preload('libvulkan.so.1') && !preload(unpacked.loader)) throw fail(noAdapter(`${unpacked.loader} cannot be loaded`));
+  const adapter = await withDriver(unpacked.driver, async () => (await dawn(flags, unpacked.driver)).requestAdapter());
+  if (!adapter) throw fail(noAdapter(`SwiftShader (${unpacked.driver}) offers none`));
+  return { adapter, remark };
+};
+
+const openAuto = async (flags: readonly string[]): Promise<Found> => {
+  tuneLavapipe();
+  const adapter = haveLoader() ? await (await dawn(flags)).requestAdapter({ powerPreference: 'high-performance' }) : null;
+  if (!adapter) return openSwiftShader(flags, 'software from npm, no GPU driver found');
+  return { adapter, remark: isCpu(adapter) ? 'software, no GPU found' : '' };
+};
+
+const openSoftware = async (flags: readonly string[]): Promise<Found> => {
+  tuneLavapipe();
+  const chosen = chosenDriver();
+  if (!chosen && process.platform === 'linux') return openSwiftShader(flags, 'software from npm, as asked');
+  const adapter = haveLoader() ? await (await dawn(flags)).requestAdapter({ forceFallbackAdapter: true }) : null;
+  if (adapter && isCpu(adapter)) return { adapter, remark: 'software, as asked' };
+  throw fail(noAdapter(chosen ? `VK_DRIVER_FILES (${chosen}) is no software driver; without it SwiftShader is used` : 'this system has no software adapter'));
+};
+
+/** Names of the adapters that Dawn sees, from its answer to one that does not exist. */
+const adapterNames = async (flags: readonly string[]): Promise<readonly string[]> => {
+  if (!haveLoader()) return [];
+  try {
+    await (await dawn([...flags, 'adapter=(none)'])).requestAdapter();
+    return [];
+  } catch (thrown) {
+    return [...new Set([...String(thrown).matchAll(/name: '(.*)'/g)].map((match) => match[1]!))]; // the group is not optional
+  }
+};
+
+const openNamed = async (flags: readonly string[], wanted: string): Promise<Found> => {
+  tuneLavapipe();
+  const names = await adapterNames(flags);
+  const seen: string[] = [];
+  for (const name of names) {
+    const adapter = await (await dawn([...flags, `adapter=${name}`])).requestAdapter();
+    if (!adapter) continue;
+    const { vendor, architecture, device, description } = adapter.info;
+    const text = [name, vendor, architecture, device, description].join(' ');
+    if (text.toLowerCase().includes(wanted.toLowerCase())) return { adapter, remark: 'as asked' };
+    seen.push(`${name} [${vendor} ${architecture}]`);
+  }
+  if (/^(google|swiftshader)/i.test(wanted) && !chosenDriver()) return openSwiftShader(flags, 'software from npm, as asked');
+  const offers = [...seen, ...(typeof unpackSwiftShader() === 'string' ? [] : ['software (SwiftShader from npm)'])];
+  throw fail(noAdapter(`none is called "${wanted}"; there is ${offers.join(', ') || 'none at all'}`));
+};
+
+const find = (choice: AdapterChoice, flags: readonly string[]): Promise<Found> => {
+  if (choice === 'auto') return openAuto(flags);
+  return choice === 'software' ? openSoftware(flags) : openNamed(flags, choice);
+};
+
+/** A software adapter allocates what the system has, and the system kills who takes too much: nine tenths of what is free. */
+const hostMemoryCap = (): number => Math.floor(0.9 * Math.min(freemem(), process.constrainedMemory?.() || Infinity));
+
+/** Opens a device in Node. Errors: `NoAdapter` (with what there is), `MissingLimits`. */
+export const openNodeDevice = (
+  choice: AdapterChoice = 'auto',
+  needs: DeviceNeeds = {},
+  options: NodeDeviceOptions = {},
+): TaskEither<DeviceError, NodeDevice> =>
+  attempt(async () => {
+    const found = await find(choice, [...defaultFlags, ...(options.dawnFlags ?? [])]);
+    const memoryCap = options.memoryCap ?? (isCpu(found.adapter) ? hostMemoryCap() : Infinity);
+    const opened = await openAdapter(found.adapter, needs, { memoryCap, onWait: calmPolling })();
+    if (opened._tag === 'Left') throw fail(opened.left);
+    return { device: opened.right, notice: describe(found) };
+  });

@@ -1,0 +1,156 @@
+/**
+ * Parameter buffers of a device, by name, dtype and size: two programs over the same weights share one copy.
+ *
+ * Invariant: a buffer is `filled` once all its elements were written; writing again (new weights) is seen by all sharers.
+ */
+
+import type { PortPlan, Program, ProgramDType } from '../../compiler/program.ts';
+import { usage } from './device.ts';
+import type { Device } from './device.ts';
+import { dataProblem, encode } from './elements.ts';
+import type { NumberArray } from './elements.ts';
+import { badInput, fail } from './errors.ts';
+import { bufferOf, writeBytes } from './tensor.ts';
+import type { DeviceTensor } from './tensor.ts';
+
+/** The port of a parameter, as its reader may want to see it. */
+export interface ParameterPort {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: ProgramDType;
+}
+
+/** Elements of a parameter, a tensor of the device, or a function that fetches the elements when it is their turn. */
+export type ParameterValue = NumberArray | DeviceTensor | ((port: ParameterPort) => NumberArray | Promise<NumberArray>);
+
+export type ParameterSource = Readonly<Record<string, ParameterValue>>;
+
+export interface ParameterStore {
+  readonly device: Device;
+  /** Names of the parameters that are there. */
+  readonly names: () => readonly string[];
+  /** The filled buffer of a port; undefined if it was never set. */
+  readonly find: (port: PortPlan, bytes: number) => GPUBuffer | undefined;
+  /** Writes a parameter; allocates its buffer the first time. */
+  readonly write: (port: PortPlan, bytes: number, write: (buffer: GPUBuffer) => Promise<void>) => Promise<void>;
+  /** Frees all buffers; sessions that use the store cannot run afterwards until they set their parameters again. */
+  readonly dispose: () => void;
+}
+
+/** An empty store, to be given to `load` by sessions that share weights. */
+export const makeParameterStore = (device: Device): ParameterStore => {
+  const buffers = new Map<string, { readonly name: string; readonly buffer: GPUBuffer }>();
+  const keyOf = (port: PortPlan, bytes: number): string => `${port.dtype} ${bytes} ${port.name}`;
+  return {
+    device,
+    names: () => [...new Set([...buffers.values()].map(({ name }) => name))],
+    find: (port, bytes) => buffers.get(keyOf(port, bytes))?.buffer,
+    write: async (port, bytes, write) => {
+      const key = keyOf(port, bytes);
+      const known = buffers.get(key)?.buffer;
+      const flags = usage.storage | usage.copyTarget | usage.copySource;
+      const buffer = known ?? (await device.allocate(`parameter ${port.name}`, bytes, flags));
+      try {
+        await write(buffer);
+        buffers.set(key, { name: port.name, buffer });
+      } catch (thrown) {
+        if (!known) device.free(buffer);
+        throw thrown;
+      }
+    },
+    dispose: () => {
+      for (const { buffer } of buffers.values()) device.free(buffer);
+      buffers.clear();
+    },
+  };
+};
+
+const isTensor = (value: ParameterValue): value is DeviceTensor => 'dispose' in value;
+const isTypedArray = (value: ParameterValue): value is NumberArray => ArrayBuffer.isView(value);
+
+/** What is wrong with a tensor of the device where `port` is expected, or its buffer. */
+export const tensorFor = (device: Device, port: PortPlan, tensor: DeviceTensor): GPUBuffer | string => {
+  const shape = (sizes: readonly number[]): string => `[${sizes.join(', ')}]`;
+  if (tensor.dtype !== port.dtype) return `${tensor.dtype} given, ${port.dtype} expected`;
+  if (shape(tensor.shape) !== shape(port.shape)) return `shape ${shape(tensor.shape)} given, ${shape(port.shape)} expected`;
+  return bufferOf(device, tensor);
+};
+
+/** Words for names that are missing and names that nobody knows. */
+export const nameProblems = (
+  kind: string,
+  expected: ReadonlySet<string>,
+  given: ReadonlySet<string>,
+  optional: ReadonlySet<string> = new Set(),
+): string[] => [
+  ...[...expected].filter((name) => !given.has(name) && !optional.has(name)).map((name) => `${kind} ${name} is missing`),
+  ...[...given].filter((name) => !expected.has(name)).map((name) => `${kind} ${name} is not known to the program`),
+];
+
+/** Elements of a host value, or what is wrong with them. A reader that throws is a problem of its parameter. */
+const elementsOf = async (port: PortPlan, value: Exclude<ParameterValue, DeviceTensor>): Promise<NumberArray | string> => {
+  try {
+    const data = isTypedArray(value) ? value : await value({ name: port.name, shape: port.shape, dtype: port.dtype });
+    return dataProblem(port.dtype, port.shape, data) ?? data;
+  } catch (thrown) {
+    return `reading failed: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+  }
+};
+
+const copyTensor = (device: Device, source: GPUBuffer, target: GPUBuffer): void => {
+  const encoder = device.gpu.createCommandEncoder();
+  encoder.copyBufferToBuffer(source, 0, target, 0, Math.min(source.size, target.size));
+  device.gpu.queue.submit([encoder.finish()]);
+};
+
+/** Sets one parameter; gives what is wrong with the value. With `dry` nothing is written. */
+const setOne = async (
+  store: ParameterStore,
+  port: PortPlan,
+  bytes: number,
+  value: ParameterValue,
+  dry: boolean,
+  signal?: AbortSignal,
+): Promise<string | undefined> => {
+  const { device } = store;
+  if (isTensor(value)) {
+    const source = tensorFor(device, port, value);
+    if (typeof source === 'string') return source;
+    if (!dry) await store.write(port, bytes, async (target) => copyTensor(device, source, target));
+    return undefined;
+  }
+  const data = await elementsOf(port, value);
+  if (typeof data === 'string') return data;
+  if (!dry) await store.write(port, bytes, (target) => writeBytes(device, target, encode(port.dtype, data), signal));
+  return undefined;
+};
+
+/** Lets this many bytes be on their way to the GPU before waiting for them. */
+const inFlightBytes = 1 << 27;
+
+/**
+ * Fills the store with the parameters of a program, one at a time, in the program's order. All problems come in one
+ * `BadInput`: names that are missing or unknown, wrong counts and kinds, readers that throw. After the first problem
+ * nothing more is written.
+ */
+export const fillParameters = async (store: ParameterStore, program: Program, source: ParameterSource, signal?: AbortSignal): Promise<void> => {
+  const { device } = store;
+  const bytesOf = (port: PortPlan): number => program.buffers[port.buffer]!.bytes; // checked by `load`
+  const ports = program.parameters;
+  const isSet = new Set(ports.filter((port) => store.find(port, bytesOf(port))).map((port) => port.name));
+  const problems = nameProblems('parameter', new Set(ports.map((port) => port.name)), new Set(Object.keys(source)), isSet);
+  let inFlight = 0;
+  for (const port of ports) {
+    if (!Object.hasOwn(source, port.name)) continue;
+    const value = source[port.name]!; // own property
+    await device.wait(Promise.resolve(), signal);
+    const problem = await setOne(store, port, bytesOf(port), value, problems.length > 0, signal);
+    if (problem) problems.push(`parameter ${port.name}: ${problem}`);
+    inFlight += bytesOf(port);
+    if (inFlight < inFlightBytes) continue;
+    device.gpu.queue.submit([]);
+    await device.wait(device.gpu.queue.onSubmittedWorkDone(), signal);
+    inFlight = 0;
+  }
+  if (problems.length > 0) throw fail(badInput(`parameters of ${program.name}`, problems));
+};

@@ -70,7 +70,32 @@ const make = (terms: readonly Term[], constant: number): Index => {
   return { terms, constant, min, max, key };
 };
 
-/** Sums like atoms, drops zeros, sorts by key. */
+/**
+ * Puts a position together again that was taken apart: `b·(x/b) + x%b` is `x`, and `b·((x/b)%n) + x%b` is `x % (b·n)`.
+ * This is what makes an elementwise kernel over any shape run over one flat index.
+ */
+const mergeSplit = (terms: readonly Term[]): readonly Term[] | undefined => {
+  for (const low of terms) {
+    if (low.atom.kind !== 'remainder') continue;
+    const { of, by } = low.atom;
+    for (const high of terms) {
+      if (high.coefficient !== low.coefficient * by) continue;
+      const rest = () => terms.filter((term) => term !== low && term !== high);
+      const scaled = (x: Index) => x.terms.map((term) => ({ ...term, coefficient: term.coefficient * low.coefficient }));
+      const whole = quotient(of, by);
+      if (isAtom(whole, high.atom) && of.constant === 0) return [...rest(), ...scaled(of)];
+      if (high.atom.kind === 'remainder' && high.atom.of.key === whole.key) {
+        const merged = remainder(of, by * high.atom.by);
+        if (merged.constant === 0) return [...rest(), ...scaled(merged)];
+      }
+    }
+  }
+  return undefined;
+};
+const isAtom = (x: Index, atom: Atom): boolean =>
+  x.constant === 0 && x.terms.length === 1 && x.terms[0]!.coefficient === 1 && x.terms[0]!.key === compactKey(atomKey(atom));
+
+/** Sums like atoms, drops zeros, puts split positions together, sorts by key. */
 const normalise = (terms: readonly Term[], constant: number): Index => {
   if (terms.length === 1 && terms[0]!.coefficient !== 0) return make(terms, constant);
   const sums = new Map<string, Term>();
@@ -79,7 +104,8 @@ const normalise = (terms: readonly Term[], constant: number): Index => {
     sums.set(term.key, known === undefined ? term : { ...term, coefficient: known.coefficient + term.coefficient });
   }
   const kept = [...sums.values()].filter((term) => term.coefficient !== 0).sort((a, b) => (a.key < b.key ? -1 : 1));
-  return make(kept, constant);
+  const merged = mergeSplit(kept);
+  return merged === undefined ? make(kept, constant) : normalise(merged, constant);
 };
 
 const ofAtom = (atom: Atom): Index => {
@@ -167,4 +193,27 @@ export const unflatten = (flat: Index, shape: readonly number[]): readonly Index
     const part = quotient(flat, strides[axis]!);
     return part.min >= 0 && part.max < size ? part : remainder(part, size);
   });
+};
+
+/** Replaces variables; every simplification runs again with the new ranges. */
+export const substituteIndex = (a: Index, by: ReadonlyMap<number, Index>, scalar: (s: Scalar) => Scalar): Index => {
+  let changed = false;
+  const parts = a.terms.map((term) => {
+    const image = substituteAtom(term.atom, by, scalar);
+    if (image === undefined) return make([term], 0);
+    changed = true;
+    return times(image, term.coefficient);
+  });
+  return changed ? plusConstant(parts.reduce(plus, integer(0)), a.constant) : a;
+};
+
+const substituteAtom = (atom: Atom, by: ReadonlyMap<number, Index>, scalar: (s: Scalar) => Scalar): Index | undefined => {
+  if (atom.kind === 'variable') return by.get(atom.id);
+  if (atom.kind === 'value') {
+    const of = scalar(atom.of);
+    return of === atom.of ? undefined : of.kind === 'index' ? of.index : ofScalar(of, atom.min, atom.max);
+  }
+  const of = substituteIndex(atom.of, by, scalar);
+  if (of === atom.of) return undefined;
+  return atom.kind === 'quotient' ? quotient(of, atom.by) : atom.kind === 'remainder' ? remainder(of, atom.by) : clampIndex(of, atom.min, atom.max);
 };

@@ -17,7 +17,10 @@ export type BinaryScalarOp = 'add' | 'sub' | 'mul' | 'div' | 'max' | 'min' | 'eq
   | 'bitAnd' | 'bitOr' | 'bitXor' | 'shiftLeft' | 'shiftRight';
 export type Monoid = 'sum' | 'max';
 
-export type Scalar = { readonly type: ScalarType; readonly key: string } & (
+/** How many neighbouring elements one expression stands for. Ops lower to 1; schedules widen. */
+export type Lanes = 1 | 2 | 4;
+
+export type Scalar = { readonly type: ScalarType; readonly lanes: Lanes; readonly key: string } & (
   | { readonly kind: 'constant'; readonly value: number }
   | { readonly kind: 'load'; readonly tensor: number; readonly index: Index; readonly stored: DType }
   | { readonly kind: 'index'; readonly index: Index }
@@ -26,27 +29,42 @@ export type Scalar = { readonly type: ScalarType; readonly key: string } & (
   | { readonly kind: 'select'; readonly condition: Scalar; readonly a: Scalar; readonly b: Scalar }
   | { readonly kind: 'cast'; readonly a: Scalar }
   | { readonly kind: 'reduce'; readonly monoid: Monoid; readonly over: readonly Variable[]; readonly body: Scalar }
+  | { readonly kind: 'local'; readonly local: number }
+  | { readonly kind: 'splat'; readonly a: Scalar }
+  | { readonly kind: 'vector'; readonly parts: readonly Scalar[] }
+  | { readonly kind: 'lane'; readonly a: Scalar; readonly lane: number }
+  | { readonly kind: 'dot'; readonly a: Scalar; readonly b: Scalar }
 );
 export type ScalarKind<K extends Scalar['kind']> = Extract<Scalar, { readonly kind: K }>;
 
 const numberKey = (value: number): string => (Object.is(value, -0) ? '-0' : String(value));
 
-export const constant = (value: number, type: ScalarType): Scalar => ({ kind: 'constant', value, type, key: compactKey(`${type}:${numberKey(value)}`) });
-/** An element of a tensor in memory; `tensor` is a number that the caller gives meaning to. */
-export const load = (tensor: number, index: Index, stored: DType): Scalar =>
-  ({ kind: 'load', tensor, index, stored, type: stored === 'f16' ? 'f32' : stored, key: compactKey(`t${tensor}[${index.key}]`) });
+export const constant = (value: number, type: ScalarType): Scalar =>
+  ({ kind: 'constant', value, type, lanes: 1, key: compactKey(`${type}:${numberKey(value)}`) });
+/** Elements of a tensor in memory; `tensor` is a number that the caller gives meaning to; `index` counts elements. */
+export const load = (tensor: number, index: Index, stored: DType, lanes: Lanes = 1): Scalar =>
+  ({ kind: 'load', tensor, index, stored, lanes, type: stored === 'f16' ? 'f32' : stored, key: compactKey(`t${tensor}x${lanes}[${index.key}]`) });
 export const fromIndex = (index: Index, type: ScalarType): Scalar =>
-  index.terms.length === 0 ? constant(index.constant, type) : { kind: 'index', index, type, key: compactKey(`${type}(${index.key})`) };
+  index.terms.length === 0 ? constant(index.constant, type) : { kind: 'index', index, type, lanes: 1, key: compactKey(`${type}(${index.key})`) };
+/** A variable of the loop form: an accumulator or a shared value. */
+export const local = (id: number, type: ScalarType, lanes: Lanes = 1): Scalar => ({ kind: 'local', local: id, type, lanes, key: `l${id}` });
+export const splat = (a: Scalar, lanes: Lanes): Scalar => (lanes === a.lanes ? a : { kind: 'splat', a, type: a.type, lanes, key: compactKey(`x${lanes}(${a.key})`) });
+export const vector = (parts: readonly Scalar[]): Scalar => (parts.length === 1 ? parts[0]!
+  : { kind: 'vector', parts, type: parts[0]!.type, lanes: parts.length as Lanes, key: compactKey(`vector(${parts.map((part) => part.key).join(',')})`) });
+export const lane = (a: Scalar, i: number): Scalar => (a.lanes === 1 ? a : a.kind === 'splat' ? a.a : a.kind === 'vector' ? a.parts[i]!
+  : { kind: 'lane', a, lane: i, type: a.type, lanes: 1, key: compactKey(`${a.key}.${i}`) });
+export const dot = (a: Scalar, b: Scalar): Scalar => (a.lanes === 1 ? mul(a, b) : { kind: 'dot', a, b, type: a.type, lanes: 1, key: compactKey(`dot(${a.key},${b.key})`) });
 
 const unaryResult = (op: UnaryScalarOp, a: Scalar): ScalarType =>
   op === 'bitsToFloat' ? 'f32' : op === 'floatToBits' ? 'u32' : a.type;
-const unaryOf = (op: UnaryScalarOp) => (a: Scalar): Scalar => ({ kind: 'unary', op, a, type: unaryResult(op, a), key: compactKey(`${op}(${a.key})`) });
+const unaryOf = (op: UnaryScalarOp) => (a: Scalar): Scalar =>
+  ({ kind: 'unary', op, a, type: unaryResult(op, a), lanes: a.lanes, key: compactKey(`${op}(${a.key})`) });
 
 const comparisons: ReadonlySet<BinaryScalarOp> = new Set(['eq', 'lt', 'le']);
 const binaryOf = (op: BinaryScalarOp) => (a: Scalar, b: Scalar): Scalar =>
-  ({ kind: 'binary', op, a, b, type: comparisons.has(op) ? 'bool' : a.type, key: compactKey(`${op}(${a.key},${b.key})`) });
+  ({ kind: 'binary', op, a, b, type: comparisons.has(op) ? 'bool' : a.type, lanes: a.lanes, key: compactKey(`${op}(${a.key},${b.key})`) });
 
-const isConstant = (a: Scalar, value: number): boolean => a.kind === 'constant' && a.value === value;
+const isConstant = (a: Scalar, value: number): boolean => a.kind === 'constant' ? a.value === value : a.kind === 'splat' && isConstant(a.a, value);
 
 export const neg = unaryOf('neg'), abs = unaryOf('abs'), exp = unaryOf('exp'), sqrt = unaryOf('sqrt'), rsqrt = unaryOf('rsqrt'),
   floor = unaryOf('floor'), not = unaryOf('not'), bitsToFloat = unaryOf('bitsToFloat'), floatToBits = unaryOf('floatToBits');
@@ -62,13 +80,13 @@ export const max = binaryOf('max'), min = binaryOf('min'), eq = binaryOf('eq'), 
 
 export const select = (condition: Scalar, a: Scalar, b: Scalar): Scalar =>
   condition.kind === 'constant' ? (condition.value !== 0 ? a : b)
-  : { kind: 'select', condition, a, b, type: a.type, key: compactKey(`select(${condition.key},${a.key},${b.key})`) };
+  : { kind: 'select', condition, a, b, type: a.type, lanes: a.lanes, key: compactKey(`select(${condition.key},${a.key},${b.key})`) };
 
-export const cast = (a: Scalar, type: ScalarType): Scalar => (a.type === type ? a : { kind: 'cast', a, type, key: compactKey(`${type}(${a.key})`) });
+export const cast = (a: Scalar, type: ScalarType): Scalar => (a.type === type ? a : { kind: 'cast', a, type, lanes: a.lanes, key: compactKey(`${type}(${a.key})`) });
 
 /** The sum (or maximum) of `body` over all values of `over`. */
 export const reduce = (monoid: Monoid, over: readonly Variable[], body: Scalar): Scalar =>
-  over.length === 0 ? body : { kind: 'reduce', monoid, over, body, type: body.type, key: compactKey(`${monoid}{${over.map((v) => v.id).join(',')}}(${body.key})`) };
+  over.length === 0 ? body : { kind: 'reduce', monoid, over, body, type: body.type, lanes: 1, key: compactKey(`${monoid}{${over.map((v) => v.id).join(',')}}(${body.key})`) };
 
 /** Value that a reduction starts from. A maximum starts at the lowest finite float: infinities are not portable in WGSL. */
 export const identityOf = (monoid: Monoid, type: ScalarType): number =>
@@ -83,3 +101,9 @@ export const indexAtLeast = (index: Index, bound: number): Scalar =>
 /** Logical and that folds constants. */
 export const both = (a: Scalar, b: Scalar): Scalar =>
   a.kind === 'constant' ? (a.value !== 0 ? b : a) : b.kind === 'constant' ? (b.value !== 0 ? a : b) : and(a, b);
+
+const BINARY: Readonly<Record<BinaryScalarOp, (a: Scalar, b: Scalar) => Scalar>> = {
+  add, sub, mul, div, max, min, eq, lt, le, and, or, bitAnd, bitOr, bitXor, shiftLeft, shiftRight,
+};
+/** Any binary op by name. */
+export const binary = (op: BinaryScalarOp, a: Scalar, b: Scalar): Scalar => BINARY[op](a, b);

@@ -1,0 +1,59 @@
+/**
+ * Constant folding: what depends on no input is computed once, by the reference, in f64.
+ *
+ * Tables (rope, DCT, time frequencies) end up as data in the program, more accurate than any shader could compute them.
+ * Broadcasts and index ramps stay symbolic: they cost nothing in a kernel and would cost memory as data.
+ */
+import { apply } from '../../dsl/graph/apply.ts';
+import { mapGraph } from '../../dsl/graph/graph.ts';
+import { literalOf } from '../../dsl/graph/json.ts';
+import type { Node } from '../../dsl/graph/node.ts';
+import { definitionOf } from '../../dsl/ops/table.ts';
+import type { Pass } from './pass.ts';
+import { uniformValue } from './algebra.ts';
+
+/** Larger tables are left to the GPU: 16 Mi elements. */
+const MOST_ELEMENTS = 2 ** 24;
+
+const KEPT_SYMBOLIC: ReadonlySet<string> = new Set(['input', 'constant', 'literal', 'iota', 'expand']);
+
+const elements = (node: Node): number => (node.shape as readonly number[]).reduce((a, b) => a * b, 1); // sizes are bound
+
+export const foldConstants: Pass = {
+  name: 'fold constants',
+  run: (graph, { table }) => {
+    const values = new Map<Node, Float64Array>();
+    const valueOf = (node: Node): Float64Array | undefined => {
+      const known = values.get(node);
+      if (known !== undefined) return known;
+      if (node.op === 'input' || elements(node) > MOST_ELEMENTS) return undefined;
+      const inputs = node.inputs.map(valueOf);
+      if (inputs.some((data) => data === undefined)) return undefined;
+      const dense = node.inputs.map((x, i) => ({ shape: x.shape as readonly number[], data: inputs[i]! })); // none is undefined
+      const type = { shape: node.shape as readonly number[], dtype: node.dtype };
+      const data = definitionOf(node.op, table).reference.value(dense, type, node.attributes);
+      values.set(node, data);
+      return data;
+    };
+    return mapGraph(graph, (node, inputs) => {
+      const rebuilt = inputs.every((x, i) => x === node.inputs[i]) ? node : apply(node.op, inputs, node.attributes);
+      if (KEPT_SYMBOLIC.has(rebuilt.op) || !isConstant(rebuilt) || uniformValue(rebuilt) !== undefined) return rebuilt;
+      const data = valueOf(rebuilt);
+      return data === undefined ? rebuilt : asConstant(rebuilt, data);
+    });
+  },
+};
+
+const CONSTANT_SOURCES: ReadonlySet<string> = new Set(['constant', 'literal', 'iota', 'size', 'nearestIndex']);
+/** Inputs were folded before, so that a constant node's inputs are sources or broadcasts of sources. */
+const isConstant = (node: Node): boolean =>
+  CONSTANT_SOURCES.has(node.op) || (node.op !== 'input' && node.inputs.length > 0 && node.inputs.every(isConstant));
+
+const asConstant = (node: Node, data: Float64Array): Node => {
+  const [first] = data;
+  const uniform = first !== undefined && Number.isFinite(first) && data.every((x) => x === first);
+  if (!uniform) return apply('literal', [], { data: literalOf(data), shape: node.shape, dtype: node.dtype });
+  const scalar = apply('constant', [], { value: first, dtype: node.dtype });
+  if (node.shape.length === 0) return scalar;
+  return apply('expand', [apply('reshape', [scalar], { shape: node.shape.map(() => 1) })], { shape: node.shape });
+};

@@ -1,0 +1,14 @@
+/** A pass: a named function from graph to graph. Order lives in `pipeline.ts` alone. */
+import type { Graph } from '../../dsl/graph/graph.ts';
+import type { OpTable } from '../../dsl/ops/table.ts';
+
+export interface PassContext {
+  readonly table: OpTable;
+  /** Names of taps to keep as outputs; all others vanish. */
+  readonly log?: (entry: { readonly pass: string; readonly rule: string; readonly before: string; readonly after: string }) => void;
+}
+
+export interface Pass {
+  readonly name: string;
+  readonly run: (graph: Graph, context: PassContext) => Graph;
+}

@@ -1,0 +1,34 @@
+/** The only place where the order of graph passes lives. */
+import { type Graph } from '../../dsl/graph/graph.ts';
+import { printGraph } from '../../dsl/graph/print.ts';
+import { verify } from '../../dsl/graph/verify.ts';
+import { algebra } from './algebra.ts';
+import { foldConstants } from './fold-constants.ts';
+import type { Pass, PassContext } from './pass.ts';
+
+/**
+ * Common subexpressions need no pass: nodes are hash-consed, and `algebra` puts commutative operands in one order, so equal
+ * parts are one node after every pass.
+ */
+export const PASSES: readonly Pass[] = [
+  algebra, // drops taps, so that folding sees through them
+  foldConstants,
+  { ...algebra, name: 'algebra after folding' }, // folding makes zeros and ones
+];
+
+export interface Stage { readonly name: string; readonly graph: Graph }
+
+const checked = (graph: Graph, pass: string, context: PassContext): Graph => {
+  const [problem] = verify(graph, context.table);
+  if (problem !== undefined) throw new Error(`invariant: after pass '${pass}': ${problem}`);
+  return graph;
+};
+
+/** The graph before the first pass and after each. */
+export const runPasses = (graph: Graph, context: PassContext, passes: readonly Pass[] = PASSES): readonly Stage[] => {
+  const stages: Stage[] = [{ name: 'input', graph: checked(graph, 'input', context) }];
+  for (const pass of passes) stages.push({ name: pass.name, graph: checked(pass.run(stages[stages.length - 1]!.graph, context), pass.name, context) });
+  return stages;
+};
+
+export const printStages = (stages: readonly Stage[]): string => stages.map(({ name, graph }) => `== ${name} ==\n${printGraph(graph)}`).join('\n');

@@ -1,0 +1,42 @@
+/**
+ * The loop form: what a schedule makes of a scalar expression and what a target prints. Loops, loads, stores and scalar (or
+ * short-vector) expressions; no text of any target.
+ */
+import type { DType } from '../dtype.ts';
+import type { Index, Variable } from './index-expression.ts';
+import type { Lanes, Scalar, ScalarType } from './scalar.ts';
+
+export type Statement =
+  /** A named value. */
+  | { readonly kind: 'let'; readonly local: number; readonly value: Scalar }
+  /** An accumulator. */
+  | { readonly kind: 'var'; readonly local: number; readonly value: Scalar }
+  | { readonly kind: 'assign'; readonly local: number; readonly value: Scalar }
+  | { readonly kind: 'for'; readonly variable: Variable; readonly body: readonly Statement[] }
+  | { readonly kind: 'if'; readonly condition: Scalar; readonly body: readonly Statement[] }
+  /** Writes `value.lanes` neighbouring elements. */
+  | { readonly kind: 'store'; readonly tensor: number; readonly index: Index; readonly value: Scalar }
+  /** Combines `local` over all threads of the workgroup, through workgroup memory; afterwards every thread has the result. */
+  | { readonly kind: 'combine'; readonly local: number; readonly type: ScalarType; readonly monoid: 'sum' | 'max' };
+
+export interface TensorAccess {
+  readonly tensor: number;
+  readonly dtype: DType;
+  readonly access: 'read' | 'read_write';
+  /** Every access moves this many elements at once, aligned. */
+  readonly lanes: Lanes;
+}
+
+/**
+ * A kernel: a grid of threads that run `body`. Every thread variable is below its extent; threads beyond do nothing.
+ *
+ * With one variable, it numbers all threads; with three, they are the x, y and z of the grid. In a cooperative kernel the
+ * variable numbers workgroups, and `lane` is a thread's place inside its workgroup.
+ */
+export interface LoopKernel {
+  readonly tensors: readonly TensorAccess[];
+  readonly thread: readonly Variable[];
+  readonly lane: Variable | undefined;
+  readonly workgroupSize: readonly [number, number, number];
+  readonly body: readonly Statement[];
+}

@@ -89,11 +89,12 @@ export type SplitRule<S extends Shape, Sizes extends Shape, A extends number> =
   : AllSizes<Sizes> extends false ? `split: sizes are whole numbers above 0, got ${ShowShape<Sizes>}`
   : Sum<Sizes> extends S[AxisOf<S, A>] ? PartsOf<S, AxisOf<S, A>, Sizes>
   : `split: ${ShowShape<Sizes>} sums to ${Sum<Sizes>}, axis ${AxisOf<S, A>} of ${ShowShape<S>} is ${S[AxisOf<S, A>]}`;
+export const sumOf = (sizes: Shape): Dim => sizes.reduce(addDim, 0);
 export const splitRule = (shape: Shape, sizes: Shape, axis: number): readonly Shape[] | string => {
   const at = axisOf(shape, axis);
   if (at === undefined) return badAxis('split', shape, axis);
   if (!sizes.every(isSize)) return `split: sizes are whole numbers above 0, got ${showShape(sizes)}`;
-  const sum = sizes.reduce(addDim, 0);
+  const sum = sumOf(sizes);
   return sum === shape[at]
     ? sizes.map((size) => replaceAxis(shape, at, [canonicalDim(size)]))
     : `split: ${showShape(sizes)} sums to ${sum}, axis ${at} of ${showShape(shape)} is ${shape[at]}`;

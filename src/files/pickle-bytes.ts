@@ -17,7 +17,7 @@ export const pickleBytes = (data: Uint8Array) => {
   const line = (): string => {
     const end = data.indexOf(0x0a, at);
     if (end < 0) throw new PickleFault('a line does not end');
-    return decodeText(bytes(end + 1 - at).subarray(0, -1));
+    return latin1(bytes(end + 1 - at).subarray(0, -1));
   };
   return {
     position: () => at,
@@ -31,16 +31,24 @@ export const pickleBytes = (data: Uint8Array) => {
     long: (length: number) => littleEndian(bytes(checkedLength(length))),
     bytes,
     text: (length: number) => decodeText(bytes(length)),
-    latin1: (length: number) => Array.from(bytes(length), (byte) => String.fromCharCode(byte)).join(''),
+    latin1: (length: number) => latin1(bytes(length)),
     line,
+    unicodeLine: () => unescapeUnicode(line()),
     integerLine: () => parseInteger(line()),
-    floatLine: () => Number(line()),
+    floatLine: () => parseFloatWord(line()),
     quotedLine: () => unquote(line()),
   };
 };
 
 // malformed text becomes replacement characters: names are compared, never trusted
 const decodeText = (bytes: Uint8Array): string => new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+
+const latin1 = (bytes: Uint8Array): string => Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
+
+/** Protocol 0 writes texts in latin-1 with \\uXXXX for the rest. */
+const unescapeUnicode = (text: string): string => text.replace(/\\u([0-9a-f]{4})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+
+const parseFloatWord = (word: string): number => (/^-?inf$/.test(word) ? Number(`${word}inity`.replace('inf', 'Inf')) : Number(word));
 
 // Python's random state needs some thousand bits; the conversion's time grows with the square
 const checkedLength = (length: number): number => {

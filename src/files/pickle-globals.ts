@@ -6,7 +6,7 @@ import { PickleFault } from './pickle-fault.ts';
 import type { Constructors, PickleObject, PickleValue } from './pickle.ts';
 import { dtypeOfStorage, dtypeOfTorch } from './torch-dtypes.ts';
 
-/** A storage that the checkpoint keeps as an entry of its own; `dtype` is undefined for formats that are not read here (complex, quantised). */
+/** A storage that the checkpoint keeps as an entry of its own; `typeName` is torch's, `elements` are counted in it. */
 export interface StorageRef extends PickleObject {
   readonly kind: 'storage';
   readonly typeName: string;
@@ -110,29 +110,44 @@ const isSizes = (value: PickleValue | undefined): value is number[] => Array.isA
 const dangerousModules: ReadonlySet<string> = new Set(
   (
     '_frozen_importlib _io _pickle _posixsubprocess _socket _thread aiohttp asyncio atexit bdb cProfile cloudpickle code codeop commands concurrent ' +
-    'ctypes dill doctest distutils fileinput ftplib gc http httplib imaplib imp importlib inspect io joblib linecache marshal mmap multiprocessing ' +
-    'nt ntpath operator os paramiko pdb pickle pip pkgutil platform poplib popen2 posix posixpath profile pty pydoc requests resource runpy setuptools ' +
-    'shelve shutil signal site smtplib socket socketserver sqlite3 ssl subprocess sys tempfile telnetlib test thread threading timeit trace turtle ' +
-    'types urllib urllib2 uuid venv webbrowser winreg xmlrpc zipimport zipfile'
+    'ctypes dill doctest distutils fileinput ftplib gc http httplib imaplib imp importlib io joblib linecache marshal mmap multiprocessing ' +
+    'nt ntpath operator os paramiko pdb pickle pip pkgutil poplib popen2 posix posixpath profile pty pydoc requests runpy setuptools ' +
+    'shelve shutil site smtplib socket socketserver sqlite3 ssl subprocess sys tempfile telnetlib thread threading timeit trace turtle ' +
+    'urllib urllib2 venv webbrowser winreg xmlrpc zipimport zipfile'
   ).split(' '),
 );
 
-const dangerousNames =
-  /^(torch\.(hub|load|jit\.|utils\.cpp_extension|package|distributed|multiprocessing|serialization\.load|_dynamo|_inductor|fx\.)|numpy\.(load|f2py|testing|distutils|ctypeslib)|functools\.reduce|_?codecs\.(open|decode)|copyreg\.|copy_reg\.)/;
+const dangerousNames = new RegExp(
+  [
+    'torch\\.(hub|load|jit|utils\\.cpp_extension|package|serialization\\.load|fx)\\b',
+    'numpy\\.(load|f2py|testing|distutils|ctypeslib)\\b',
+    'types\\.(CodeType|FunctionType|LambdaType|MethodType|ModuleType)$',
+    '_?codecs\\.(open|decode|lookup)$',
+    'functools\\.reduce$',
+    'copy_?reg\\.',
+  ]
+    .map((name) => `^${name}`)
+    .join('|'),
+);
 
-// what copyreg does is build plain objects
-const harmlessNames: ReadonlySet<string> = new Set(['_reconstructor', '__newobj__', '__newobj_ex__'].flatMap((n) => [`copyreg.${n}`, `copy_reg.${n}`]));
+// exceptions from the two lists: what these build are plain objects
+const harmlessNames: ReadonlySet<string> = new Set([
+  ...['_reconstructor', '__newobj__', '__newobj_ex__'].flatMap((name) => [`copyreg.${name}`, `copy_reg.${name}`]),
+  ...['BytesIO', 'StringIO'].flatMap((name) => [`io.${name}`, `_io.${name}`]),
+]);
 
 const plainBuiltins: ReadonlySet<string> = new Set(
   'bool bytearray bytes complex dict float frozenset int list long object range set slice str tuple unicode xrange'.split(' '),
 );
 
-/** Names that could run code, whether or not they are called; a dotted name could reach through a harmless module. */
+/** Names that could run code, whether or not they are called; a dotted name may reach through a harmless module ("torch", "serialization.os.system"). */
 const isDangerous = (module: string, name: string): boolean => {
-  if (module === '__builtin__' || module === 'builtins') return !plainBuiltins.has(name) && !/^[A-Z]\w*$/.test(name);
+  const [first, ...path] = name.split('.');
+  if (module === '__builtin__' || module === 'builtins') return path.length > 0 || (!plainBuiltins.has(name) && !/^[A-Z]\w*$/.test(name));
   const full = `${module}.${name}`;
   if (harmlessNames.has(full)) return false;
-  return dangerousModules.has(module.split('.')[0]!) || dangerousNames.test(full) || /(^|\.)__/.test(name);
+  const throughModule = path.length > 0 && [first!, ...path].some((part) => dangerousModules.has(part));
+  return throughModule || dangerousModules.has(module.split('.')[0]!) || dangerousNames.test(full) || /(^|\.)__/.test(name);
 };
 
 /** The number format of a tensor, or undefined where it is not read here. */

@@ -9,7 +9,9 @@ const small: C2iConfig = {
 
 describe('sizes', () => {
   test('the symbols of a model', () => {
-    expect(sizesOf(small, { batch: 2, height: 8, width: 12 })).toEqual(E.right({ B: 2, h: 2, w: 3, H: 2, K: 6, F: 128, C: 3, P: 4, Q: 4, X: 8, R: 2, V: 7 }));
+    expect(sizesOf(small, { batch: 2, height: 8, width: 12 })).toEqual(E.right({
+      B: 2, h: 2, w: 3, C: 3, P: 4, Q: 4, D: 48, H: 2, K: 6, F: 128, X: 8, R: 2, V: 7, S: 128, M: 8,
+    }));
   });
   test('the official presets', () => {
     expect(sizesOf(PRESETS['c2i-L'], { batch: 1, height: 256, width: 256 })).toMatchObject({ right: { h: 16, w: 16, H: 16, K: 16, F: 2730, V: 1001 } });

@@ -40,10 +40,15 @@ export interface ImageSize {
 }
 export interface BatchSize extends ImageSize { readonly batch: number }
 
+/** Frequencies of the timestep's sinusoid, each with a cosine and a sine. */
+const SINUSOIDS = 128;
+/** Frequencies of the pixel features per axis. */
+const PIXEL_FREQUENCIES = 8;
+
 /** The symbols of the model; `pixnerd.ts` says what they mean. */
 export interface C2iSizes extends Readonly<Record<string, number>> {
-  readonly B: number; readonly h: number; readonly w: number; readonly H: number; readonly K: number; readonly F: number;
-  readonly C: number; readonly P: number; readonly Q: number; readonly X: number; readonly R: number; readonly V: number;
+  readonly B: number; readonly h: number; readonly w: number; readonly C: number; readonly P: number; readonly Q: number; readonly D: number;
+  readonly H: number; readonly K: number; readonly F: number; readonly X: number; readonly R: number; readonly V: number; readonly S: number; readonly M: number;
 }
 
 const isWhole = (value: unknown, least: number): boolean => Number.isInteger(value) && (value as number) >= least; // an integer is a number
@@ -105,8 +110,8 @@ export const sizesOf = (config: C2iConfig, { batch, height, width }: BatchSize):
   if (isNonEmpty(mistakes)) return E.left(mistakes);
   const patch = config.patch_size;
   return E.right({
-    B: batch, h: height / patch, w: width / patch,
+    B: batch, h: height / patch, w: width / patch, C: config.in_channels, P: patch, Q: patch, D: config.hidden_size,
     H: config.num_groups, K: config.hidden_size / config.num_groups / 4, F: feedForwardWidth(config.hidden_size),
-    C: config.in_channels, P: patch, Q: patch, X: config.hidden_size_x, R: config.nerf_mlpratio, V: config.num_classes + 1,
+    X: config.hidden_size_x, R: config.nerf_mlpratio, V: config.num_classes + 1, S: SINUSOIDS, M: PIXEL_FREQUENCIES,
   });
 };

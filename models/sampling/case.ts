@@ -37,6 +37,12 @@ const FIELDS: Readonly<Record<string, Field>> = {
   lms_transform_fn: { option: 'transform', read: oneOf(TRANSFORM_NAMES) },
 };
 const NOTES: readonly string[] = ['name', 'sampler'];
+/** Fields that a sampler accepts and that change nothing: Adams steps without score and noise weight, Heun guides everywhere. */
+const WITHOUT_EFFECT: Readonly<Record<SamplerOptions['sampler'], readonly string[]>> = {
+  euler: [],
+  heun: ['guidance_interval_min', 'guidance_interval_max'],
+  adams: ['scheduler', 'w_scheduler', 'step_fn', 'last_step_fn'],
+};
 
 /** Options of a case; `defaults` are fields that hold for the whole file, such as its scheduler. Null fields count as left out. */
 export const optionsOfCase = (fields: CaseFields, defaults: CaseFields = {}): E.Either<string, SamplerOptions> => {
@@ -50,7 +56,7 @@ export const optionsOfCase = (fields: CaseFields, defaults: CaseFields = {}): E.
     if (field === undefined) return E.left(`${name}: unknown sampler option ${key}; known are ${Object.keys(FIELDS).join(', ')}`);
     const read = field.read(value);
     if (read === undefined) return E.left(`${name}: ${key} cannot be ${JSON.stringify(value)}`);
-    options[field.option] = read;
+    if (!WITHOUT_EFFECT[sampler].includes(key)) options[field.option] = read;
   }
   const { min = 0, max = 1, ...rest } = options;
   // The table above gives each option its type; `plan` checks the values.

@@ -89,6 +89,11 @@ describe('cases of golden files', () => {
       name: 'a', sampler: 'euler', num_steps: 3, step_fn: 'src.diffusion.flow_matching.sampling.sde_step_fn', w_scheduler: 'ConstScheduler', last_step: null,
     }))).toEqual({ sampler: 'euler', steps: 3, step: 'sde', noiseScheduler: 'const', interval: [0, 1] });
   });
+  test('fields without effect are dropped', () => {
+    expect(right(optionsOfCase({ name: 'a', sampler: 'adamlm', num_steps: 3, order: 1, step_fn: 'sde_step_fn' }, { scheduler: 'LinearScheduler' })))
+      .toEqual({ sampler: 'adams', steps: 3, order: 1, interval: [0, 1] });
+    expect(right(optionsOfCase({ name: 'a', sampler: 'heun', num_steps: 3, guidance_interval_min: 0.2 }))).toEqual({ sampler: 'heun', steps: 3 });
+  });
   test('fields that are not understood', () => {
     expect(optionsOfCase({ name: 'a', sampler: 'euler', num_steps: 3, churn: 1 })).toEqual(E.left(expect.stringContaining('case a: unknown sampler option churn')));
     expect(optionsOfCase({ name: 'a', sampler: 'euler', num_steps: '3' })).toEqual(E.left('case a: num_steps cannot be "3"'));

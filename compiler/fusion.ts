@@ -60,6 +60,14 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
     work.set(node, isLeaf(node) ? LOAD : node.inputs.length === 0 ? 0 : node.op === 'einsum' || isReduction(node) ? LOAD : inputs + traits.cost);
   }
 
+  /** Reductions, and what is computed from them element by element. */
+  const rowValues = new Set<Node>();
+  for (const node of nodes) {
+    const { traits } = definitionOf(node.op, table);
+    const follows = (traits.elementwise || node.op === 'reshape') && node.inputs.some((input) => rowValues.has(input) && elements(input.shape) === elements(node.shape));
+    if (isReduction(node) || follows) rowValues.add(node);
+  }
+
   const isStored = (node: Node): boolean => isLeaf(node) || reasons.has(node);
   const homesOf = (node: Node): ReadonlySet<Node> => (reasons.has(node) ? new Set([node]) : homes.get(node) ?? new Set());
 
@@ -67,6 +75,8 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
   const demandBy = (user: Node, node: Node): number => {
     const times = reasons.has(user) ? elements(user.shape) : demand.get(user) ?? 0;
     if (isReduction(user)) return (times * elements(node.shape)) / Math.max(1, elements(user.shape));
+    // a broadcast of a row's value is computed once a row when its reduction joins the kernel
+    if (user.op === 'expand' && rowValues.has(node)) return Math.min(times, elements(node.shape));
     if (user.op === 'einsum') return (times / Math.max(1, elements(user.shape))) * contractionReads(user, node, schedule);
     return times;
   };

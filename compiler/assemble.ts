@@ -1,0 +1,97 @@
+/** From planned kernels and memory to a `Program`: buffers, shader text, dispatches. Equal shaders are kept once. */
+import { byteSize, type DType } from '../dsl/dtype.ts';
+import { type Graph, inputName } from '../dsl/graph/graph.ts';
+import { literalAttribute } from '../dsl/ops/attributes.ts';
+import type { KernelPlan, PlannedKernel, StoredTensor } from './kernels/plan-kernels.ts';
+import { bufferBytes, type MemoryPlan } from './memory.ts';
+import type { BufferPlan, Dispatch, Kernel, PortPlan, Program } from './program.ts';
+import { printWgsl } from './targets/wgsl.ts';
+import { toHalf } from './half.ts';
+
+const base64 = (bytes: Uint8Array): string => {
+  let text = '';
+  for (let start = 0; start < bytes.length; start += 8192) text += String.fromCharCode(...bytes.subarray(start, start + 8192));
+  return btoa(text);
+};
+
+const elementBytes = (data: Float64Array, dtype: DType): Uint8Array => {
+  const array = dtype === 'f32' ? Float32Array.from(data) : dtype === 'f16' ? Uint16Array.from(data, toHalf)
+    : dtype === 'i32' ? Int32Array.from(data) : Uint32Array.from(data, (x) => (dtype === 'bool' ? Number(x !== 0) : x));
+  return new Uint8Array(array.buffer);
+};
+
+const padded = (bytes: Uint8Array, length: number): Uint8Array => {
+  if (bytes.length === length) return bytes;
+  const out = new Uint8Array(length);
+  out.set(bytes);
+  return out;
+};
+
+export const assemble = (name: string, graph: Graph, plan: KernelPlan, memory: MemoryPlan): Program => {
+  const buffers: BufferPlan[] = [];
+  const bufferOf = new Map<number, number>();
+  const add = (tensors: readonly number[], buffer: BufferPlan): number => {
+    for (const tensor of tensors) bufferOf.set(tensor, buffers.length);
+    buffers.push(buffer);
+    return buffers.length - 1;
+  };
+  const all = [...plan.tensors.values()];
+  const leaf = (op: string) => all.filter(({ node, id }) => node.op === op && !plan.outputs.includes(id));
+  const port = ({ node, id, dtype }: StoredTensor): PortPlan => ({ name: inputName(node), shape: node.shape as readonly number[], dtype, buffer: bufferOf.get(id)! });
+
+  const fromCaller = leaf('input');
+  const ofNodes = (nodes: Graph['inputs'], kind: 'input' | 'parameter'): readonly PortPlan[] => nodes.map((node) => {
+    const tensor = fromCaller.find((candidate) => candidate.node === node)!; // every input of the graph is stored
+    add([tensor.id], { kind, label: inputName(node), bytes: bufferBytes(tensor) });
+    return port(tensor);
+  });
+  const inputs = ofNodes(graph.inputs, 'input'), parameters = ofNodes(graph.parameters, 'parameter');
+  for (const tensor of leaf('literal').filter(({ id }) => memory.lifetimes.has(id))) {
+    const bytes = bufferBytes(tensor);
+    const data = base64(padded(elementBytes(literalAttribute(tensor.node.attributes).data, tensor.dtype), bytes));
+    add([tensor.id], { kind: 'constant', label: tensor.node.scope === '' ? 'constant' : tensor.node.scope, bytes, data });
+  }
+  for (const { bytes, tensors } of memory.slots) {
+    add(tensors, { kind: 'scratch', label: tensors.map((id) => labelOf(plan.tensors.get(id)!)).join(' | '), bytes });
+  }
+  const outputs = graph.outputs.map(({ name: output, node }, i): PortPlan => {
+    const tensor = plan.tensors.get(plan.outputs[i]!)!;
+    const buffer = add([tensor.id], { kind: 'output', label: output, bytes: bufferBytes(tensor) });
+    return { name: output, shape: node.shape as readonly number[], dtype: tensor.dtype, buffer };
+  });
+
+  const kernels: Kernel[] = [];
+  const known = new Map<string, number>();
+  const kernelIndex = (planned: PlannedKernel): number => {
+    const wgsl = printWgsl(planned.loop, planned.workgroups);
+    const key = `${planned.workgroups.join()}\n${wgsl}`;
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    kernels.push({ name: planned.name, wgsl, workgroupSize: planned.loop.workgroupSize, bindings: planned.loop.tensors.map((t) => t.access) });
+    known.set(key, kernels.length - 1);
+    return kernels.length - 1;
+  };
+  const dispatches = plan.kernels.map((planned): Dispatch => ({
+    kernel: kernelIndex(planned), workgroups: planned.workgroups, label: planned.label,
+    bindings: planned.loop.tensors.map(({ tensor }) => {
+      const stored = plan.tensors.get(tensor)!, window = planned.windows.get(tensor), size = byteSize(stored.dtype);
+      const bytes = window === undefined ? bufferBytes(stored) : Math.ceil((window.count * size) / 16) * 16;
+      const offset = window === undefined ? 0 : window.start * size;
+      return { buffer: bufferOf.get(tensor)!, offset, bytes: Math.min(bytes, bufferBytes(stored) - offset) };
+    }),
+  }));
+  return { format: 'pixnerd-program', version: 1, name, inputs, parameters, outputs, buffers, kernels, dispatches, ...needsOf(plan, buffers, dispatches) };
+};
+
+const labelOf = ({ node }: StoredTensor): string => `${node.scope === '' ? '' : `${node.scope}/`}${node.op}`;
+
+const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), 0);
+const needsOf = (plan: KernelPlan, buffers: readonly BufferPlan[], dispatches: readonly Dispatch[]): Pick<Program, 'limits' | 'features'> => ({
+  limits: {
+    maxBufferSize: most(buffers.map((buffer) => buffer.bytes)),
+    maxStorageBufferBindingSize: most(dispatches.flatMap((dispatch) => dispatch.bindings.map((binding) => binding.bytes))),
+    maxStorageBuffersPerShaderStage: most(plan.kernels.map(({ loop }) => loop.tensors.length)),
+    maxComputeInvocationsPerWorkgroup: most(plan.kernels.map(({ loop }) => loop.workgroupSize.reduce((a, b) => a * b, 1))),
+  },
+  features: [...plan.tensors.values()].some(({ dtype }) => dtype === 'f16') ? ['shader-f16'] : [],
+});

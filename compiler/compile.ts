@@ -1,0 +1,79 @@
+/**
+ * The compiler: `Graph -> Either<NonEmptyArray<CompileError>, Program>`.
+ *
+ * tensor graph --passes--> tensor graph --fusion--> kernels in the loop form --printer--> WGSL in a `Program`.
+ * Every stage is a value that can be printed; all errors of a program are reported, not the first.
+ */
+import * as E from 'fp-ts/Either';
+import type { NonEmptyArray } from 'fp-ts/NonEmptyArray';
+import { bindSizes, freeSymbols, type Graph, nodesOf, type Sizes, withTaps } from '../dsl/graph/graph.ts';
+import { OPS, type OpTable } from '../dsl/ops/table.ts';
+import { assemble } from './assemble.ts';
+import type { CompileError } from './errors.ts';
+import { type KernelPlan, planKernels } from './kernels/plan-kernels.ts';
+import { type MemoryPlan, planMemory } from './memory.ts';
+import type { PassContext } from './passes/pass.ts';
+import { runPasses, type Stage } from './passes/pipeline.ts';
+import { type Profile, PROFILES } from './profile.ts';
+import type { Program } from './program.ts';
+import { type Schedule, SCHEDULES } from './schedule.ts';
+
+export interface CompileOptions {
+  readonly name?: string;
+  /** Values of the graph's symbols. */
+  readonly sizes?: Sizes;
+  /** Adapter to compile for; by default a GPU with the limits that every WebGPU adapter has. */
+  readonly profile?: Profile;
+  readonly schedule?: Schedule;
+  /** Off: every op has a kernel of its own, for comparison. */
+  readonly fusion?: boolean;
+  /** Adds every `tap` as an output. */
+  readonly taps?: boolean;
+  /** Another op table, for mutation tests. */
+  readonly table?: OpTable;
+  readonly log?: PassContext['log'];
+}
+
+/** Everything the compiler made on the way. */
+export interface Compilation {
+  readonly stages: readonly Stage[];
+  readonly kernels: KernelPlan;
+  readonly memory: MemoryPlan;
+  readonly program: Program;
+}
+
+const programErrors = (graph: Graph): readonly CompileError[] => nodesOf(graph)
+  .filter((node) => node.op === 'invalid' && node.attributes['message'] !== '')
+  .map((node) => ({ kind: 'program', message: String(node.attributes['message']), at: String(node.attributes['at']) }));
+
+const sizeErrors = (graph: Graph): readonly CompileError[] => freeSymbols(graph).map((symbol) =>
+  ({ kind: 'size', message: `the size of '${symbol}' is not known; give it in 'sizes'` }));
+
+const featureErrors = (graph: Graph, profile: Profile): readonly CompileError[] =>
+  !profile.features.includes('shader-f16') && nodesOf(graph).some((node) => node.dtype === 'f16')
+    ? [{ kind: 'limit', message: "the program uses f16 tensors, but the adapter lacks the feature 'shader-f16'; use f32 or another adapter" }] : [];
+
+const failed = (errors: readonly CompileError[]): E.Either<NonEmptyArray<CompileError>, never> => E.left(errors as unknown as NonEmptyArray<CompileError>); // callers check the length
+
+/** Compiles and keeps every stage, for printing. */
+export const explain = (graph: Graph, options: CompileOptions = {}): E.Either<NonEmptyArray<CompileError>, Compilation> => {
+  const profile = options.profile ?? PROFILES.gpu, schedule = options.schedule ?? SCHEDULES[profile.class], table = options.table ?? OPS;
+  const wrong = programErrors(graph);
+  if (wrong.length > 0) return failed(wrong);
+  const bound = bindSizes(options.taps === true ? withTaps(graph) : graph, options.sizes ?? {});
+  const problems = [...programErrors(bound), ...sizeErrors(bound), ...featureErrors(bound, profile)];
+  if (problems.length > 0) return failed(problems);
+  const stages = runPasses(bound, { table, ...(options.log === undefined ? {} : { log: options.log }) });
+  const final = stages[stages.length - 1]!.graph;
+  const kernels = planKernels(final, { profile, schedule, table, fusion: options.fusion ?? true });
+  if (Array.isArray(kernels)) return failed(kernels as readonly CompileError[]);
+  const plan = kernels as KernelPlan; // not an array of errors
+  const memory = planMemory(plan);
+  return E.right({ stages, kernels: plan, memory, program: assemble(options.name ?? 'program', final, plan, memory) });
+};
+
+/** The program of a graph, or everything that is wrong with it. */
+export const compile = (graph: Graph, options: CompileOptions = {}): E.Either<NonEmptyArray<CompileError>, Program> => {
+  const result = explain(graph, options);
+  return E.isLeft(result) ? result : E.right(result.right.program);
+};

@@ -1,0 +1,174 @@
+/** From stored tensors to kernels in the loop form: for each one its expression, a schedule, and pieces where limits ask for them. */
+import { byteSize, type DType } from '../../dsl/dtype.ts';
+import { type Graph, nodesOf } from '../../dsl/graph/graph.ts';
+import type { Node } from '../../dsl/graph/node.ts';
+import type { OpTable } from '../../dsl/ops/table.ts';
+import { flatten, ofVariable, variableSupply } from '../../dsl/scalar/index-expression.ts';
+import type { LoopKernel } from '../../dsl/scalar/loop.ts';
+import * as S from '../../dsl/scalar/scalar.ts';
+import { type CompileError, limitError } from '../errors.ts';
+import { type FusionPlan, isLeaf, planFusion } from '../fusion.ts';
+import type { Profile } from '../profile.ts';
+import type { Schedule } from '../schedule.ts';
+import { workgroupsOf } from '../targets/wgsl.ts';
+import { chunked, type Piece, type Window } from './chunks.ts';
+import { contractionOf, matmulKernel } from './matmul.ts';
+import { type Output, rowKernel } from './row.ts';
+import { tensorExpression, type TensorExpression } from './tensor-expression.ts';
+
+/** A tensor in memory. */
+export interface StoredTensor {
+  readonly id: number;
+  readonly node: Node;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly elements: number;
+}
+
+export interface PlannedKernel {
+  readonly name: string;
+  /** Scope and ops, for people. */
+  readonly label: string;
+  readonly loop: LoopKernel;
+  readonly workgroups: readonly [number, number, number];
+  /** Tensor that it writes. */
+  readonly output: number;
+  readonly windows: ReadonlyMap<number, Window>;
+  /** Nodes that are computed in this kernel. */
+  readonly nodes: readonly Node[];
+}
+
+export interface KernelPlan {
+  readonly tensors: ReadonlyMap<number, StoredTensor>;
+  readonly kernels: readonly PlannedKernel[];
+  /** Tensor of each output of the graph, in order. */
+  readonly outputs: readonly number[];
+  readonly fusion: FusionPlan;
+}
+
+export interface PlanOptions {
+  readonly profile: Profile;
+  readonly schedule: Schedule;
+  readonly table: OpTable;
+  readonly fusion: boolean;
+}
+
+const shapeOf = (node: Node): readonly number[] => node.shape as readonly number[]; // sizes are bound
+const countOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+/** A reshape keeps its elements where they are: an output that is a reshape is stored as what it reshapes. */
+const peel = (node: Node): Node => (node.op === 'reshape' && !isLeaf(node.inputs[0]!) ? peel(node.inputs[0]!) : node);
+
+/** Nodes computed inside the kernel of `root`, and the stored ones it reads. */
+const kernelNodes = (root: Node, stored: (node: Node) => boolean): { readonly inside: readonly Node[]; readonly reads: readonly Node[] } => {
+  const inside = new Set<Node>([root]), reads = new Set<Node>();
+  for (const node of inside) for (const input of node.inputs) (stored(input) ? reads : inside).add(input);
+  return { inside: [...inside], reads: [...reads] };
+};
+
+/** An inlined node to store, so that the kernel of `root` reads fewer tensors: the one that hides the most of them. */
+const splitPoint = (root: Node, stored: (node: Node) => boolean, most: number): Node | undefined => {
+  const candidates = kernelNodes(root, stored).inside.filter((node) => node !== root)
+    .map((node) => ({ node, reads: kernelNodes(node, stored).reads.length })).filter(({ reads }) => reads >= 2 && reads < most);
+  return candidates.sort((a, b) => b.reads - a.reads)[0]?.node;
+};
+
+const fitBindings = (graph: Graph, { table, schedule, profile, fusion }: PlanOptions): FusionPlan | CompileError => {
+  const most = profile.limits.maxStorageBuffersPerShaderStage;
+  const forced = new Map<Node, string>();
+  for (;;) {
+    const plan = planFusion(graph, table, schedule, forced, fusion);
+    const stored = (node: Node): boolean => isLeaf(node) || plan.reasons.has(node);
+    const tooMany = plan.roots.find((root) => kernelNodes(root, stored).reads.length + 1 > most);
+    if (tooMany === undefined) return plan;
+    const split = splitPoint(tooMany, stored, most);
+    if (split === undefined) {
+      return { kind: 'limit', message: `${tooMany.op} ${tooMany.scope} reads ${kernelNodes(tooMany, stored).reads.length} tensors, more than the adapter's maxStorageBuffersPerShaderStage of ${most} allows` };
+    }
+    forced.set(split, `the adapter binds at most ${most} storage buffers`);
+  }
+};
+
+const nameOf = (nodes: readonly Node[]): string => {
+  const ops = [...new Set(nodes.map((node) => node.op).filter((op) => !['reshape', 'permute', 'expand', 'constant', 'slice', 'iota'].includes(op)))].reverse();
+  return ops.length === 0 ? 'copy' : ops.slice(0, 4).join('_');
+};
+
+export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | readonly CompileError[] => {
+  const { profile, schedule, table } = options;
+  const peeled = source.outputs.map(({ name, node }) => ({ name, node: isLeaf(node) ? node : peel(node) }));
+  const graph: Graph = { ...source, outputs: peeled };
+  const fusion = fitBindings(graph, options);
+  if ('kind' in fusion) return [fusion];
+
+  const order = nodesOf(graph);
+  const position = new Map(order.map((node, i) => [node, i]));
+  const isStored = (node: Node): boolean => isLeaf(node) || fusion.reasons.has(node);
+  const tensors = new Map<number, StoredTensor>();
+  const addTensor = (id: number, node: Node): number => {
+    tensors.set(id, { id, node, shape: shapeOf(node), dtype: node.dtype, elements: countOf(shapeOf(node)) });
+    return id;
+  };
+  for (const node of order) if (isStored(node)) addTensor(position.get(node)!, node);
+
+  const dtypes = (tensor: number): DType => tensors.get(tensor)!.dtype;
+  const errors: CompileError[] = [];
+  const binding = profile.limits.maxStorageBufferBindingSize;
+  for (const { node, elements, dtype } of tensors.values()) {
+    const bytes = elements * byteSize(dtype);
+    if (bytes > profile.limits.maxBufferSize) {
+      errors.push(limitError(`tensor ${node.op} [${node.shape.join(', ')}] of '${node.scope}'`, bytes, 'maxBufferSize', profile.limits.maxBufferSize, 'use a smaller batch or image'));
+    }
+  }
+  const large = {
+    most: (tensor: number) => {
+      const { elements, dtype } = tensors.get(tensor)!;
+      return elements * byteSize(dtype) > binding ? Math.floor(binding / byteSize(dtype)) : undefined;
+    },
+    alignment: 256, // elements: 256 bytes for the smallest dtype and more than enough for the others
+  };
+
+  const loopOf = ({ expression, output }: Piece): LoopKernel => {
+    const contraction = contractionOf(expression);
+    return contraction === undefined ? rowKernel(expression, output, schedule, dtypes) : matmulKernel(expression, contraction, output, schedule.matmul, dtypes);
+  };
+  const kernels: PlannedKernel[] = [];
+  const emit = (expression: TensorExpression, tensor: number, root: Node, inside: readonly Node[]): void => {
+    const shape = tensors.get(tensor)!.shape;
+    const output: Output = { tensor, index: (at) => flatten(at, shape) };
+    if (countOf(shape) === 0) return;
+    const pieces = chunked(expression, output, large);
+    if (pieces === undefined) {
+      errors.push(limitError(`the kernel of ${root.op} [${root.shape.join(', ')}] in '${root.scope}'`, countOf(shape) * byteSize(root.dtype), 'maxStorageBufferBindingSize', binding, 'no axis splits it; use a smaller batch or image'));
+      return;
+    }
+    for (const piece of pieces) {
+      const loop = loopOf(piece);
+      const workgroups = workgroupsOf(loop, profile.limits.maxComputeWorkgroupsPerDimension);
+      if (workgroups.some((n) => n > profile.limits.maxComputeWorkgroupsPerDimension)) {
+        errors.push({ kind: 'limit', message: `the kernel of ${root.op} [${root.shape.join(', ')}] in '${root.scope}' needs ${workgroups.join(' x ')} workgroups, more than the adapter's maxComputeWorkgroupsPerDimension of ${profile.limits.maxComputeWorkgroupsPerDimension}; use a smaller batch` });
+      }
+      const label = `${root.scope === '' ? '' : `${root.scope}: `}${nameOf(inside)} ${root.dtype}[${root.shape.join(', ')}]`;
+      kernels.push({ name: `k${kernels.length}_${nameOf(inside)}`, label, loop, workgroups, output: tensor, windows: piece.windows, nodes: inside });
+    }
+  };
+
+  for (const root of fusion.roots) {
+    const expression = tensorExpression(root, (node) => (node !== root && isStored(node) ? position.get(node)! : undefined), table);
+    emit(expression, position.get(root)!, root, kernelNodes(root, isStored).inside);
+  }
+
+  // an output that is an input, or the same tensor as another output, is copied: every output has memory of its own
+  const taken = new Set<number>();
+  const outputs = graph.outputs.map(({ node }, i) => {
+    const tensor = position.get(node)!;
+    if (!isLeaf(node) && !taken.has(tensor)) { taken.add(tensor); return tensor; }
+    const copy = addTensor(order.length + i, node), variable = variableSupply(), flat = [variable(Math.max(1, countOf(shapeOf(node))))];
+    const expression = { axes: flat, value: S.load(tensor, ofVariable(flat[0]!), node.dtype), variable };
+    const whole = tensors.get(copy)!;
+    tensors.set(copy, { ...whole, shape: [whole.elements] });
+    emit(expression, copy, node, []);
+    return copy;
+  });
+  return errors.length > 0 ? errors : { tensors, kernels, outputs, fusion };
+};

@@ -7,7 +7,8 @@
  */
 import { cos, div, exp, expand, iota, linspace, mul, reshape, sin, sizeOf, stackTensors, type T } from '../../dsl/index.ts';
 
-const THETA = 10000;
+/** The base of the frequencies. */
+export const ROPE_THETA = 10000;
 
 /** Where the positions of columns and rows end; both start at 0 and include their end. A name is that size. */
 export interface Extent {
@@ -19,7 +20,7 @@ export const UNIT_GRID: Extent = { columns: 16, rows: 16 };
 /** The text model's: columns run to the grid's height and rows to its width. It looks exchanged, and is the authors'. */
 export const EXCHANGED_GRID: Extent = { columns: 'h', rows: 'w' };
 
-const frequencies = (): T<['K']> => exp(mul(div(iota('K', 'f32'), sizeOf('K')), -Math.log(THETA)));
+const frequencies = (): T<['K']> => exp(mul(div(iota('K', 'f32'), sizeOf('K')), -Math.log(ROPE_THETA)));
 
 /** Angles of a grid of h rows and w columns, row-major: column and row angles take turns. */
 export const gridAngles = ({ columns, rows }: Extent): T<['h*w', '2*K']> => {

@@ -8,7 +8,7 @@
 import { settledCommon, type HeunOptions } from './options.ts';
 import { only, scaled, summed, X, type Instruction, type SamplerPlan, type Slot, type Term } from './plan.ts';
 import { SCHEDULERS } from './scheduler.ts';
-import { drawsNoise, score, stepped } from './step.ts';
+import { drawsNoise, score, stepped, type StepName } from './step.ts';
 import { timeGrid } from './time-grid.ts';
 
 interface Slope { readonly at: Slot; readonly velocity: Slot }
@@ -16,43 +16,48 @@ const PAIRS: readonly [Slope, Slope] = [{ at: 1, velocity: 2 }, { at: 3, velocit
 
 const mean = (a: readonly Term[], b: readonly Term[]): readonly Term[] => scaled(summed(a, b), 0.5);
 
+/** Numbers the draws of noise in the order in which steps take them. */
+const drawCounter = () => {
+  let count = 0;
+  return { take: (step: StepName): number => (drawsNoise(step) ? count++ : count), total: (): number => count };
+};
+
 export const planHeun = (options: HeunOptions): SamplerPlan => {
   const { steps, guidance, guidanceFunction, ...grid } = settledCommon(options);
-  const { step = 'ode', finalStep = 'ode', exact = false, scheduler: name = 'linear', noiseScheduler } = options;
-  const scheduler = SCHEDULERS[name];
+  const { step = 'ode', finalStep = 'ode', exact = false, scheduler = 'linear', noiseScheduler } = options;
   const timesteps = timeGrid({ steps, ...grid });
-  const instructions: Instruction[] = [{ kind: 'emit', list: 'x', index: 0, terms: only(X) }];
-  let draws = 0;
-  const draw = (): number => (drawsNoise(step) ? draws++ : draws);
+  const draws = drawCounter();
 
-  for (let i = 0; i < steps; i++) {
+  const planStep = (i: number): readonly Instruction[] => {
     const [t, next] = [timesteps[i]!, timesteps[i + 1]!];
-    const dt = next - t;
     const weight = noiseScheduler === undefined ? 0 : SCHEDULERS[noiseScheduler].noiseWeight(t);
     const anew = i === 0 || exact;
     const pair = PAIRS[i % 2]!;
-    const first: Slope = anew ? { at: X, velocity: pair.velocity } : pair;
-    const firstScore = score(scheduler, t, first.at, first.velocity);
-    if (anew) instructions.push({ kind: 'evaluate', x: X, t, guidance, into: first.velocity });
-    const predicted = stepped(step, { velocity: only(first.velocity), score: firstScore, dt, weight, draw: draw() });
+    const here: Slope = anew ? { at: X, velocity: pair.velocity } : pair;
+    const hereScore = score(SCHEDULERS[scheduler], t, here.at, here.velocity);
+    const follow = (rule: StepName, velocity: readonly Term[], pushed: readonly Term[]) =>
+      stepped(rule, { velocity, score: pushed, dt: next - t, weight, draw: draws.take(rule) });
 
-    if (i < steps - 1) {
-      const second = PAIRS[(i + 1) % 2]!;
-      const velocity = mean(only(first.velocity), only(second.velocity));
-      const meanScore = mean(firstScore, score(scheduler, next, second.at, second.velocity));
-      instructions.push(
-        { kind: 'combine', ...predicted, into: second.at },
-        { kind: 'evaluate', x: second.at, t: next, guidance, into: second.velocity },
-        { kind: 'combine', ...stepped(step, { velocity, score: meanScore, dt, weight, draw: draw() }), into: X },
-        { kind: 'emit', list: 'v', index: i, terms: velocity },
-      );
-    } else {
-      // The authors predict here too, and throw the point away: its draw is spent.
-      const last = stepped(finalStep, { velocity: only(first.velocity), score: firstScore, dt, weight, draw: draws });
-      if (drawsNoise(finalStep)) draws++;
-      instructions.push({ kind: 'combine', ...last, into: X }, { kind: 'emit', list: 'v', index: i, terms: only(first.velocity) });
+    const look: readonly Instruction[] = anew ? [{ kind: 'evaluate', x: X, t, guidance, into: here.velocity }] : [];
+    // The authors predict in the last step too, and throw the point away: its draw is spent.
+    const predicted = follow(step, only(here.velocity), hereScore);
+    if (i === steps - 1) {
+      const last = follow(finalStep, only(here.velocity), hereScore);
+      return [...look, { kind: 'combine', ...last, into: X }, { kind: 'emit', list: 'v', index: i, terms: only(here.velocity) }];
     }
-    instructions.push({ kind: 'emit', list: 'x', index: i + 1, terms: only(X) });
-  }
-  return { instructions, slots: 5, draws, timesteps, guidance: guidanceFunction, weights: [] };
+    const there = PAIRS[(i + 1) % 2]!;
+    const velocity = mean(only(here.velocity), only(there.velocity));
+    const corrected = follow(step, velocity, mean(hereScore, score(SCHEDULERS[scheduler], next, there.at, there.velocity)));
+    return [
+      ...look,
+      { kind: 'combine', ...predicted, into: there.at },
+      { kind: 'evaluate', x: there.at, t: next, guidance, into: there.velocity },
+      { kind: 'combine', ...corrected, into: X },
+      { kind: 'emit', list: 'v', index: i, terms: velocity },
+    ];
+  };
+
+  const instructions: Instruction[] = [{ kind: 'emit', list: 'x', index: 0, terms: only(X) }];
+  for (let i = 0; i < steps; i++) instructions.push(...planStep(i), { kind: 'emit', list: 'x', index: i + 1, terms: only(X) });
+  return { instructions, slots: 5, draws: draws.total(), timesteps, guidance: guidanceFunction, weights: [] };
 };

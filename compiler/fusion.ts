@@ -27,8 +27,8 @@ const isReduction = (node: Node): boolean => node.op === 'sum' || node.op === 'r
 const elements = (shape: Node['shape']): number => (shape as readonly number[]).reduce((a, b) => a * b, 1); // sizes are bound
 
 /** Cost of one load, in units of one arithmetic operation. */
-const LOAD = 2;
-const STORE = 3;
+const LOAD = 4;
+const STORE = 6;
 
 interface Decision {
   readonly stored: boolean;

@@ -13,8 +13,8 @@ import { broadcastTo, constantNode, definedFor, elementwise, first, ruled, sameD
 
 // unary -----------------------------------------------------------------------------------------------------------------------------
 
-type UnaryCheck<Op extends string, X extends Tensor, K extends Kinds> = IsAny<X> extends true ? X : DefinedFor<Op, DTypeOf<X>, K, X>;
-type Unary<Op extends string, K extends Kinds> = <X extends Tensor>(x: Guard<UnaryCheck<Op, X, K>, X>) => X;
+export type UnaryCheck<Op extends string, X extends Tensor, K extends Kinds> = IsAny<X> extends true ? X : DefinedFor<Op, DTypeOf<X>, K, X>;
+export type Unary<Op extends string, K extends Kinds> = <X extends Tensor>(x: Guard<UnaryCheck<Op, X, K>, X>) => X;
 
 const unary = <const Op extends string, const K extends Kinds>(op: Op, kinds: K): Unary<Op, K> =>
   typed((x: Node) => ruled([x], first(definedFor(op, x.dtype, kinds))(x.shape), () => apply(op, [x], {})));

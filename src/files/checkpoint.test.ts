@@ -1,5 +1,4 @@
-import { mkdtemp, open, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import * as E from 'fp-ts/Either';
@@ -13,19 +12,11 @@ import { memoryAccess } from './random-access.ts';
 import { openSafetensors } from './safetensors.ts';
 import { readFloat32, readFloat64 } from './tensor-file.ts';
 import type { TensorFile } from './tensor-file.ts';
+import { inFolder, opened, refused } from './test-folder.ts';
 
 const openBytes = (bytes: Uint8Array): Promise<E.Either<FileError, TensorFile>> => attempt('x.ckpt', () => checkpointOf(memoryAccess(bytes, 'x.ckpt')))();
 
-const opened = <A>(result: E.Either<FileError, A>): A => {
-  if (E.isLeft(result)) throw new Error(result.left.message);
-  return result.right;
-};
-
-const faultOf = async (bytes: Uint8Array): Promise<FileError> => {
-  const result = await openBytes(bytes);
-  if (E.isRight(result)) throw new Error('the file was accepted');
-  return result.left;
-};
+const faultOf = async (bytes: Uint8Array): Promise<FileError> => refused(await openBytes(bytes));
 
 const six = bytesOf(Float32Array.of(0, 1, 2, 3, 4, 5));
 const withState = (state: Record<string, Code>): Code => dict({ state_dict: dict(state) });
@@ -199,20 +190,17 @@ test('random opcodes never cause anything but an error value', async () => {
   );
 });
 
-test('a checkpoint of 5 GB is opened and read in little memory', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'pixnerd-'));
-  try {
+test('a checkpoint of 5 GB is opened and read in little memory', () =>
+  inFolder(async (folder) => {
     const path = join(folder, 'big.ckpt');
-    const big = 5e9;
-    const tail = big / 4 - 3;
+    const elements = 5e9 / 4;
     const state = {
-      huge: tensor({ key: '0', elements: big / 4, shape: [big / 4], stride: [1] }),
-      'end of huge': tensor({ key: '0', elements: big / 4, offset: tail, shape: [3], stride: [1] }),
+      huge: tensor({ elements, shape: [elements], stride: [1] }),
+      'end of huge': tensor({ elements, offset: elements - 3, shape: [3], stride: [1] }),
       last: tensor({ key: '1', elements: 6, shape: [6], stride: [1] }),
     };
-    const pieces = zipPieces(checkpointEntries(withState(state), { 0: big, 1: six }, 'big'), true);
     const handle = await open(path, 'w');
-    for (const { at, bytes } of pieces) await handle.write(bytes, 0, bytes.length, at);
+    for (const { at, bytes } of zipPieces(checkpointEntries(withState(state), { 0: 5e9, 1: six }, 'big'), true)) await handle.write(bytes, 0, bytes.length, at);
     await handle.close();
     const before = process.memoryUsage().rss;
     const file = opened(await openCheckpoint(path)());
@@ -220,10 +208,7 @@ test('a checkpoint of 5 GB is opened and read in little memory', async () => {
     expect([...(await readFloat32(file, 'end of huge'))]).toEqual([0, 0, 0]);
     expect(process.memoryUsage().rss - before).toBeLessThan(100e6);
     await file.close();
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-});
+  }));
 
 test('what is no file is said to be none', async () => {
   expect(await openCheckpoint('no-such.ckpt')()).toEqual(E.left({ kind: 'not-found', path: 'no-such.ckpt', message: 'no-such.ckpt: there is no such file' }));

@@ -3,12 +3,12 @@
  *
  * The number of images is known beforehand, so the array's header is written first and the images stream through: none is held.
  */
-import { makeZip } from 'client-zip';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import { writeFileAtomic } from './atomic.ts';
 import type { WriteOptions } from './atomic.ts';
 import { fail } from './errors.ts';
 import type { FileError } from './errors.ts';
+import { zipOfOne } from './zip-write.ts';
 
 /** Shape of the array. */
 export interface ImageArray {
@@ -29,24 +29,22 @@ export const writeNpz = (path: string, shape: ImageArray, images: Images, option
   writeFileAtomic(path, npzPieces(path, shape, images), options);
 
 /** The pieces of the file; `path` is for messages only. */
-export async function* npzPieces(path: string, shape: ImageArray, images: Images): AsyncGenerator<Uint8Array> {
+export const npzPieces = (path: string, shape: ImageArray, images: Images): AsyncGenerator<Uint8Array> => {
   const header = npyHeader([shape.count, shape.height, shape.width, shape.channels]);
   const size = header.length + shape.count * imageBytes(shape);
-  // a fixed date: the same images make the same file
-  const entry = { name: 'arr_0.npy', input: arrayPieces(path, header, shape, images), size, lastModified: new Date(1980, 0, 1) };
-  yield* makeZip([entry]);
-}
+  return zipOfOne({ name: 'arr_0.npy', size, data: arrayPieces(path, header, shape, images) });
+};
 
 const imageBytes = ({ height, width, channels }: ImageArray): number => height * width * channels;
 
-async function* arrayPieces(path: string, header: Uint8Array, shape: ImageArray, images: Images): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  yield new Uint8Array(header);
+async function* arrayPieces(path: string, header: Uint8Array, shape: ImageArray, images: Images): AsyncGenerator<Uint8Array> {
+  yield header;
   let count = 0;
   for await (const piece of images) {
     count += piece.length / imageBytes(shape);
     if (!Number.isInteger(count)) fail('invalid-input', path, `${piece.length} bytes are no images of ${imageBytes(shape)} bytes`);
     if (count > shape.count) fail('invalid-input', path, `more than the announced ${shape.count} images came`);
-    yield new Uint8Array(piece); // a copy, since the caller may reuse its buffer
+    yield piece;
   }
   if (count < shape.count) fail('invalid-input', path, `only ${count} of ${shape.count} images came`);
 }

@@ -45,7 +45,7 @@ const decodeText = (bytes: Uint8Array): string => new TextDecoder('utf-8', { ign
 
 const latin1 = (bytes: Uint8Array): string => Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
 
-/** Protocol 0 writes texts in latin-1 with \\uXXXX for the rest. */
+/** Protocol 0 writes texts in latin-1, other letters as a backslash, u and four hexadecimal digits. */
 const unescapeUnicode = (text: string): string => text.replace(/\\u([0-9a-f]{4})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
 
 const parseFloatWord = (word: string): number => (/^-?inf$/.test(word) ? Number(`${word}inity`.replace('inf', 'Inf')) : Number(word));

@@ -1,15 +1,13 @@
-import * as E from 'fp-ts/Either';
 import { expect, test } from 'vitest';
 import { openSafetensors } from './safetensors.ts';
 import { readFloat32 } from './tensor-file.ts';
+import { opened } from './test-folder.ts';
 import { fromUint8, toUint8 } from './uint8.ts';
 
 const golden = 'property-tests/goldens/blocks/uint8.safetensors';
 
 test('both directions are exactly the authors’', async () => {
-  const opened = await openSafetensors(golden)();
-  if (E.isLeft(opened)) throw new Error(opened.left.message);
-  const file = opened.right;
+  const file = opened(await openSafetensors(golden)());
   expect([...toUint8(await readFloat32(file, 'in.x'))]).toEqual([...(await file.readBytes('out.u8'))]);
   expect([...fromUint8(await file.readBytes('in.u8'))]).toEqual([...(await readFloat32(file, 'out.x'))]);
   await file.close();

@@ -156,6 +156,13 @@ const makeWait =
       if (already) refuse(already);
     });
 
+/** A message of the device without the places in the driver's source that Dawn adds. */
+const tidy = (message: string): string =>
+  message
+    .split('\n')
+    .filter((line) => line.trim() && !/^\s+at /.test(line))
+    .join('\n');
+
 /** `Device.scoped`. The scopes are popped in the same turn, so parallel calls do not see each other's errors. */
 const makeScoped =
   (gpu: GPUDevice, wait: Device['wait']): Device['scoped'] =>
@@ -172,9 +179,9 @@ const makeScoped =
       popped.catch(() => undefined); // seen below; when `act` threw, nobody waits for it
     }
     const [invalid, memory, internal] = await wait(popped);
-    if (invalid) throw fail(validation(label, invalid.message));
-    if (memory) throw fail(outOfMemory(label, bytes, memory.message));
-    if (internal) throw fail(validation(label, internal.message));
+    if (invalid) throw fail(validation(label, tidy(invalid.message)));
+    if (memory) throw fail(outOfMemory(label, bytes, tidy(memory.message)));
+    if (internal) throw fail(validation(label, tidy(internal.message)));
     return value;
   };
 

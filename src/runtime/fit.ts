@@ -44,7 +44,12 @@ export const checkFit = (device: Device, program: Program): void => {
       const misaligned = dispatch.bindings.filter(({ offset }) => offset % alignment !== 0);
       return [
         ...over(where, dispatchNeeds(dispatch)),
-        ...misaligned.map(({ offset }) => ({ name: 'minStorageBufferOffsetAlignment', needed: offset & -offset, offered: alignment, where })),
+        ...misaligned.map(({ offset }) => ({
+          name: 'minStorageBufferOffsetAlignment',
+          needed: offset & -offset,
+          offered: alignment,
+          where,
+        })),
       ];
     }),
   ];

@@ -108,6 +108,10 @@ const withDriver = async <A>(driver: string, act: () => Promise<A>): Promise<A> 
   }
 };
 
+/** A driver that the user chose and that is not there is not replaced by another one. */
+const chosenIsMissing = (driver: string): Error =>
+  fail(noAdapter(`VK_DRIVER_FILES (${driver}) brings no suitable driver; unset it to use a GPU, or SwiftShader from npm`));
+
 const openSwiftShader = async (flags: readonly string[], remark: string): Promise<Found> => {
   const unpacked = unpackSwiftShader();
   if (typeof unpacked === 'string') throw fail(noAdapter(unpacked));
@@ -120,22 +124,13 @@ const openSwiftShader = async (flags: readonly string[], remark: string): Promis
 const openAuto = async (flags: readonly string[]): Promise<Found> => {
   tuneLavapipe();
   const adapter = haveLoader() ? await (await dawn(flags)).requestAdapter({ powerPreference: 'high-performance' }) : null;
-  if (!adapter) return openSwiftShader(flags, 'software from npm, no GPU driver found');
+  if (!adapter && chosenDriver()) throw chosenIsMissing(chosenDriver());
+  if (!adapter) return openSwiftShader(flags, 'software from npm, no GPU found');
   return { adapter, remark: isCpu(adapter) ? 'software, no GPU found' : '' };
-};
-
-const openSoftware = async (flags: readonly string[]): Promise<Found> => {
-  tuneLavapipe();
-  const chosen = chosenDriver();
-  if (!chosen && process.platform === 'linux') return openSwiftShader(flags, 'software from npm, as asked');
-  const adapter = haveLoader() ? await (await dawn(flags)).requestAdapter({ forceFallbackAdapter: true }) : null;
-  if (adapter && isCpu(adapter)) return { adapter, remark: 'software, as asked' };
-  throw fail(noAdapter(chosen ? `VK_DRIVER_FILES (${chosen}) is no software driver; without it SwiftShader is used` : 'this system has no software adapter'));
 };
 
 /** Names of the adapters that Dawn sees, from its answer to one that does not exist. */
 const adapterNames = async (flags: readonly string[]): Promise<readonly string[]> => {
-  if (!haveLoader()) return [];
   try {
     await (await dawn([...flags, 'adapter=(none)'])).requestAdapter();
     return [];
@@ -144,21 +139,44 @@ const adapterNames = async (flags: readonly string[]): Promise<readonly string[]
   }
 };
 
-const openNamed = async (flags: readonly string[], wanted: string): Promise<Found> => {
+interface Candidate {
+  readonly adapter: GPUAdapter;
+  /** All that may be said of it, in one text. */
+  readonly text: string;
+}
+
+/** Every adapter that Dawn sees. (Its `requestAdapter` alone shows one, and its fallback option misses lavapipe.) */
+const candidates = async (flags: readonly string[]): Promise<readonly Candidate[]> => {
   tuneLavapipe();
-  const names = await adapterNames(flags);
-  const seen: string[] = [];
-  for (const name of names) {
+  const found: Candidate[] = [];
+  for (const name of haveLoader() ? await adapterNames(flags) : []) {
     const adapter = await (await dawn([...flags, `adapter=${name}`])).requestAdapter();
     if (!adapter) continue;
     const { vendor, architecture, device, description } = adapter.info;
-    const text = [name, vendor, architecture, device, description].join(' ');
-    if (text.toLowerCase().includes(wanted.toLowerCase())) return { adapter, remark: 'as asked' };
-    seen.push(`${name} [${vendor} ${architecture}]`);
+    found.push({ adapter, text: [name, vendor, architecture, device, description].join(' ') });
   }
-  if (/^(google|swiftshader)/i.test(wanted) && !chosenDriver()) return openSwiftShader(flags, 'software from npm, as asked');
-  const offers = [...seen, ...(typeof unpackSwiftShader() === 'string' ? [] : ['software (SwiftShader from npm)'])];
-  throw fail(noAdapter(`none is called "${wanted}"; there is ${offers.join(', ') || 'none at all'}`));
+  return found;
+};
+
+const openSoftware = async (flags: readonly string[]): Promise<Found> => {
+  const chosen = chosenDriver();
+  if (!chosen && process.platform === 'linux') return openSwiftShader(flags, 'software from npm, as asked');
+  const software = (await candidates(flags)).find(({ adapter }) => isCpu(adapter));
+  if (software) return { adapter: software.adapter, remark: 'software, as asked' };
+  throw chosen ? chosenIsMissing(chosen) : fail(noAdapter('this system has no software adapter'));
+};
+
+const openNamed = async (flags: readonly string[], name: string): Promise<Found> => {
+  const wanted = name.toLowerCase();
+  const all = await candidates(flags);
+  const match = all.find(({ text }) => text.toLowerCase().includes(wanted));
+  if (match) return { adapter: match.adapter, remark: 'as asked' };
+  if ('google swiftshader'.includes(wanted)) return openSwiftShader(flags, 'software from npm, as asked');
+  const offers = [
+    ...all.map(({ adapter: { info } }) => info.description || info.device),
+    ...(typeof unpackSwiftShader() === 'string' ? [] : ['SwiftShader (software from npm)']),
+  ];
+  throw fail(noAdapter(`none is called "${name}"; there is ${offers.join(', ') || 'none at all'}`));
 };
 
 const find = (choice: AdapterChoice, flags: readonly string[]): Promise<Found> => {

@@ -133,7 +133,12 @@ const inFlightBytes = 1 << 27;
  * `BadInput`: names that are missing or unknown, wrong counts and kinds, readers that throw. After the first problem
  * nothing more is written.
  */
-export const fillParameters = async (store: ParameterStore, program: Program, source: ParameterSource, signal?: AbortSignal): Promise<void> => {
+export const fillParameters = async (
+  store: ParameterStore,
+  program: Program,
+  source: ParameterSource,
+  signal?: AbortSignal,
+): Promise<void> => {
   const { device } = store;
   const bytesOf = (port: PortPlan): number => program.buffers[port.buffer]!.bytes; // checked by `load`
   const ports = program.parameters;

@@ -34,10 +34,8 @@ const words = test('a positive multiple of 4', (value) => isCount(value) && Numb
 const offset = test('a multiple of 4', (value) => isCount(value) && Number(value) % 4 === 0);
 const text = test('text', (value) => typeof value === 'string');
 const identifier = test('a WGSL identifier', (value) => typeof value === 'string' && /^[A-Za-z_]\w*$/.test(value));
-const base64 = test(
-  'base64 text',
-  (value) => value === undefined || (typeof value === 'string' && value.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(value)),
-);
+const base64 = test('base64 text', (value) =>
+  value === undefined || (typeof value === 'string' && value.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(value)));
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -46,7 +44,9 @@ const fields =
   (checks: Readonly<Record<string, Check>>): Check =>
   (at, value) =>
     isRecord(value)
-      ? Object.entries(checks).flatMap(([name, check]) => check(at ? `${at}.${name}` : name, Object.hasOwn(value, name) ? value[name] : undefined))
+      ? Object.entries(checks).flatMap(([name, check]) =>
+          check(at ? `${at}.${name}` : name, Object.hasOwn(value, name) ? value[name] : undefined),
+        )
       : [`${at || 'the program'} is ${shown(value)}, not an object`];
 
 const listOf =
@@ -65,9 +65,7 @@ const programFields = fields({
   inputs: listOf(port),
   parameters: listOf(port),
   outputs: listOf(port),
-  buffers: listOf(
-    fields({ kind: oneOf('input', 'parameter', 'constant', 'scratch', 'output'), label: text, bytes: size, data: base64 }),
-  ),
+  buffers: listOf(fields({ kind: oneOf('input', 'parameter', 'constant', 'scratch', 'output'), label: text, bytes: size, data: base64 })),
   kernels: listOf(fields({ name: identifier, wgsl: text, workgroupSize: listOf(count, 3), bindings: listOf(oneOf('read', 'read_write')) })),
   dispatches: listOf(
     fields({
@@ -77,7 +75,10 @@ const programFields = fields({
       label: text,
     }),
   ),
-  limits: (at, value) => (isRecord(value) ? Object.entries(value).flatMap(([name, limit]) => count(`${at}.${name}`, limit)) : [`${at} is not an object`]),
+  limits: (at, value) =>
+    isRecord(value)
+      ? Object.entries(value).flatMap(([name, limit]) => count(`${at}.${name}`, limit))
+      : [`${at} is ${shown(value)}, not an object`],
   features: listOf(text),
 });
 
@@ -107,7 +108,13 @@ const portProblems = (program: Program, kind: 'input' | 'parameter' | 'output'):
       ...(bytes > plan.bytes ? [`${at} has ${bytes} bytes, its buffer ${plan.bytes}`] : []),
     ];
   });
-  return [...duplicates(`${kind}s`, ports.map((each) => each.name)), ...found];
+  return [
+    ...duplicates(
+      `${kind}s`,
+      ports.map((each) => each.name),
+    ),
+    ...found,
+  ];
 };
 
 /** An input or parameter buffer must be filled through exactly one port, or a kernel would read what nobody wrote. */
@@ -132,12 +139,14 @@ const bindingProblems = (program: Program, d: number): readonly string[] => {
     const plan = program.buffers[buffer];
     if (!plan) return [`${place}.buffer is ${buffer}, there are ${program.buffers.length} buffers`];
     if (offset + bytes > plan.bytes) return [`${place} ends at byte ${offset + bytes}, buffer ${buffer} has ${plan.bytes}`];
-    if (writes(b) && plan.kind !== 'scratch' && plan.kind !== 'output') return [`${place} writes to buffer ${buffer}, which is of kind ${plan.kind}`];
+    if (writes(b) && plan.kind !== 'scratch' && plan.kind !== 'output')
+      return [`${place} writes to buffer ${buffer}, which is of kind ${plan.kind}`];
     const clash = dispatch.bindings.findIndex(
       (other, o) =>
         o !== b &&
         other.buffer === buffer &&
-        ((writes(b) && !writes(o)) || (writes(b) && writes(o) && o < b && other.offset < offset + bytes && offset < other.offset + other.bytes)),
+        ((writes(b) && !writes(o)) ||
+          (writes(b) && writes(o) && o < b && other.offset < offset + bytes && offset < other.offset + other.bytes)),
     );
     return clash < 0 ? [] : [`${place} writes to buffer ${buffer}, which bindings[${clash}] of kernel ${kernel.name} also uses`];
   });
@@ -152,7 +161,10 @@ export const programProblems = (value: unknown): readonly string[] => {
     ...program.buffers.flatMap((buffer, i) => bufferProblems(`buffers[${i}]`, buffer)),
     ...(['input', 'parameter', 'output'] as const).flatMap((kind) => portProblems(program, kind)),
     ...unfilled(program),
-    ...duplicates('kernels', program.kernels.map((kernel) => kernel.name)),
+    ...duplicates(
+      'kernels',
+      program.kernels.map((kernel) => kernel.name),
+    ),
     ...program.dispatches.flatMap((_, d) => bindingProblems(program, d)),
   ];
 };

@@ -2,7 +2,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Program } from '../../compiler/program.ts';
 import { load, makeParameterStore, upload } from './browser.ts';
 import type { Device, KernelTiming } from './browser.ts';
-import { dispatch, expectLeft, expectRight, kernel, makeProgram, matmul, openTestDevice, slow, twoSteps, unary, vectorAdd } from './test-programs.ts';
+import {
+  dispatch,
+  expectLeft,
+  expectRight,
+  kernel,
+  makeProgram,
+  matmul,
+  openTestDevice,
+  slow,
+  twoSteps,
+  unary,
+  vectorAdd,
+} from './test-programs.ts';
 
 const range = (n: number, of: (i: number) => number = (i) => i): Float32Array => Float32Array.from({ length: n }, (_, i) => of(i));
 
@@ -79,7 +91,14 @@ describe('a run', () => {
   test('feeds outputs to another session without reading them back, and pools what is disposed', async () => {
     const add = await expectRight(load(device, vectorAdd(16)));
     const square = await expectRight(load(device, twoSteps(16)));
-    const ones = await expectRight(upload(device, [16], 'f32', range(16, () => 1)));
+    const ones = await expectRight(
+      upload(
+        device,
+        [16],
+        'f32',
+        range(16, () => 1),
+      ),
+    );
     let x = await expectRight(upload(device, [16], 'f32', range(16)));
     for (let step = 0; step < 5; step++) {
       const { out } = await expectRight(add.run({ x, y: ones }));
@@ -126,7 +145,10 @@ describe('a run', () => {
     const profiles: (readonly KernelTiming[])[] = [];
     const { same } = await expectRight(session.run({ x: range(1 << 16) }, { profile: (timings) => profiles.push(timings) }));
     expect(await expectRight(same!.read())).toEqual(range(1 << 16));
-    expect(profiles[0]!.map((timing) => [timing.kernel, timing.label])).toEqual([['k0_add', 'first'], ['k1_square', 'second']]);
+    expect(profiles[0]!.map((timing) => [timing.kernel, timing.label])).toEqual([
+      ['k0_add', 'first'],
+      ['k1_square', 'second'],
+    ]);
     expect(profiles[0]!.every(({ nanoseconds }) => nanoseconds > 0 && nanoseconds < 1e10)).toBe(true);
     session.dispose();
   });
@@ -152,7 +174,14 @@ describe('a run', () => {
 
   test('reads tensors that are larger than one chunk', async () => {
     const n = (1 << 24) + 4096;
-    const tensor = await expectRight(upload(device, [n], 'u32', Uint32Array.from({ length: n }, (_, i) => i)));
+    const tensor = await expectRight(
+      upload(
+        device,
+        [n],
+        'u32',
+        Uint32Array.from({ length: n }, (_, i) => i),
+      ),
+    );
     const back = await expectRight(tensor.read());
     expect(back.length).toBe(n);
     expect(back.every((value, i) => value === i)).toBe(true);
@@ -177,7 +206,8 @@ describe('inputs and parameters', () => {
     const other = await openTestDevice();
     const session = await expectRight(load(device, vectorAdd(8)));
     const y = new Float32Array(8);
-    const message = async (x: Parameters<typeof session.run>[0][string]): Promise<string> => (await expectLeft(session.run({ x, y }))).message;
+    const message = async (x: Parameters<typeof session.run>[0][string]): Promise<string> =>
+      (await expectLeft(session.run({ x, y }))).message;
     expect(await message(await expectRight(upload(device, [2, 4], 'f32', y)))).toContain('shape [2, 4] given, [8] expected');
     expect(await message(await expectRight(upload(device, [8], 'u32', new Uint32Array(8))))).toContain('u32 given, f32 expected');
     expect(await message(await expectRight(upload(other, [8], 'f32', y)))).toContain('another device');
@@ -226,7 +256,18 @@ describe('inputs and parameters', () => {
     expect(await read()).toBe(3);
     await expectRight(session.setParameters({ y: range(8, () => 10) }));
     expect(await read()).toBe(11);
-    await expectRight(session.setParameters({ x: await expectRight(upload(device, [8], 'f32', range(8, () => 100))) }));
+    await expectRight(
+      session.setParameters({
+        x: await expectRight(
+          upload(
+            device,
+            [8],
+            'f32',
+            range(8, () => 100),
+          ),
+        ),
+      }),
+    );
     expect(await read()).toBe(110);
     session.dispose();
   });
@@ -253,7 +294,10 @@ describe('what goes wrong', () => {
     const good = twoSteps(8);
     const broken: Program = {
       ...good,
-      kernels: [good.kernels[0]!, { ...good.kernels[1]!, wgsl: good.kernels[1]!.wgsl.replace('b1[i] = b0[i] * b0[i]', 'b1[i] = b0[i] * bogus') }],
+      kernels: [
+        good.kernels[0]!,
+        { ...good.kernels[1]!, wgsl: good.kernels[1]!.wgsl.replace('b1[i] = b0[i] * b0[i]', 'b1[i] = b0[i] * bogus') },
+      ],
     };
     const error = await expectLeft(load(device, broken));
     expect(error).toMatchObject({ _tag: 'Validation', kernel: 'k1_square' });
@@ -265,7 +309,10 @@ describe('what goes wrong', () => {
 
   test('a kernel whose bindings do not fit its text is named', async () => {
     const good = vectorAdd(8);
-    const wrong = { ...good, kernels: [{ ...good.kernels[0]!, wgsl: good.kernels[0]!.wgsl.replace('storage, read_write', 'storage, read') }] };
+    const wrong = {
+      ...good,
+      kernels: [{ ...good.kernels[0]!, wgsl: good.kernels[0]!.wgsl.replace('storage, read_write', 'storage, read') }],
+    };
     expect(await expectLeft(load(device, wrong))).toMatchObject({ _tag: 'Validation', kernel: 'k0_add' });
   });
 
@@ -278,7 +325,18 @@ describe('what goes wrong', () => {
     const program = {
       ...good,
       kernels: [...good.kernels, kernel('k1_large', text, ['read', 'read_write'], 1)],
-      dispatches: [...good.dispatches, dispatch(1, [[0, 32], [1, 32]], 1, 'blocks.3')],
+      dispatches: [
+        ...good.dispatches,
+        dispatch(
+          1,
+          [
+            [0, 32],
+            [1, 32],
+          ],
+          1,
+          'blocks.3',
+        ),
+      ],
     };
     const session = await expectRight(load(device, program));
     const error = await expectLeft(session.run({ x: new Float32Array(8) }));

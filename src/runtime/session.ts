@@ -149,7 +149,10 @@ interface RunBuffers {
 }
 
 /** Takes from the pool what fits, in order; gives everything back if memory ends half-way. */
-const takeAll = async (pool: Pool, wanted: readonly { readonly label: string; readonly bytes: number }[]): Promise<readonly GPUBuffer[]> => {
+const takeAll = async (
+  pool: Pool,
+  wanted: readonly { readonly label: string; readonly bytes: number }[],
+): Promise<readonly GPUBuffer[]> => {
   const taken: GPUBuffer[] = [];
   try {
     for (const { label, bytes } of wanted) taken.push(await pool.take(label, bytes));

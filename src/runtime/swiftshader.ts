@@ -25,8 +25,12 @@ const packageName = '@sparticuz/chromium';
 export const untar = (tar: Uint8Array): ReadonlyMap<string, Uint8Array> => {
   const found = new Map<string, Uint8Array>();
   const latin = new TextDecoder('latin1');
-  const field = (start: number, length: number): string => latin.decode(tar.subarray(start, start + length)).replace(/\0.*$/s, '').trim();
-  for (let at = 0; at + 512 <= tar.length; ) {
+  const field = (start: number, length: number): string =>
+    latin
+      .decode(tar.subarray(start, start + length))
+      .replace(/\0.*$/s, '')
+      .trim();
+  for (let at = 0; at + 512 <= tar.length;) {
     const name = field(at, 100);
     if (name === '') break;
     const size = parseInt(field(at + 124, 12), 8) || 0;

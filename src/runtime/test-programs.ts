@@ -13,7 +13,12 @@ export const bufferPlan = (kind: BufferPlan['kind'], label: string, bytes: numbe
   ...(data === undefined ? {} : { data }),
 });
 
-export const port = (name: string, shape: readonly number[], buffer: number, dtype: ProgramDType = 'f32'): PortPlan => ({ name, shape, dtype, buffer });
+export const port = (name: string, shape: readonly number[], buffer: number, dtype: ProgramDType = 'f32'): PortPlan => ({
+  name,
+  shape,
+  dtype,
+  buffer,
+});
 
 export const kernel = (name: string, wgsl: string, bindings: Kernel['bindings'], size: number = 64): Kernel => ({
   name,
@@ -23,7 +28,12 @@ export const kernel = (name: string, wgsl: string, bindings: Kernel['bindings'],
 });
 
 /** A dispatch over whole buffers. */
-export const dispatch = (index: number, buffers: readonly (readonly [buffer: number, bytes: number])[], groups: number, label = 'test'): Dispatch => ({
+export const dispatch = (
+  index: number,
+  buffers: readonly (readonly [buffer: number, bytes: number])[],
+  groups: number,
+  label = 'test',
+): Dispatch => ({
   kernel: index,
   bindings: buffers.map(([buffer, bytes]) => ({ buffer, offset: 0, bytes })),
   workgroups: [groups, 1, 1],
@@ -61,7 +71,17 @@ export const vectorAdd = (n: number): Program =>
     outputs: [port('out', [n], 2)],
     buffers: [bufferPlan('input', 'x', 4 * n), bufferPlan('input', 'y', 4 * n), bufferPlan('output', 'out', 4 * n)],
     kernels: [kernel('k0_add', elementwise(['f32', 'f32', 'f32'], 'b2[i] = b0[i] + b1[i];'), ['read', 'read', 'read_write'])],
-    dispatches: [dispatch(0, [[0, 4 * n], [1, 4 * n], [2, 4 * n]], Math.ceil(n / 64))],
+    dispatches: [
+      dispatch(
+        0,
+        [
+          [0, 4 * n],
+          [1, 4 * n],
+          [2, 4 * n],
+        ],
+        Math.ceil(n / 64),
+      ),
+    ],
   });
 
 /** out = x w, [n, n] each; w is a parameter. */
@@ -76,7 +96,17 @@ export const matmul = (n: number): Program => {
     outputs: [port('out', [n, n], 2)],
     buffers: [bufferPlan('input', 'x', bytes), bufferPlan('parameter', 'w', bytes), bufferPlan('output', 'out', bytes)],
     kernels: [kernel('k0_matmul', elementwise(['f32', 'f32', 'f32'], body), ['read', 'read', 'read_write'])],
-    dispatches: [dispatch(0, [[0, bytes], [1, bytes], [2, bytes]], Math.ceil((n * n) / 64))],
+    dispatches: [
+      dispatch(
+        0,
+        [
+          [0, bytes],
+          [1, bytes],
+          [2, bytes],
+        ],
+        Math.ceil((n * n) / 64),
+      ),
+    ],
   });
 };
 
@@ -99,8 +129,25 @@ export const twoSteps = (n: number): Program =>
       kernel('k1_square', elementwise(['f32', 'f32'], 'b1[i] = b0[i] * b0[i];'), ['read', 'read_write']),
     ],
     dispatches: [
-      dispatch(0, [[0, 4 * n], [1, 16], [2, 4 * n]], Math.ceil(n / 64), 'first'),
-      dispatch(1, [[2, 4 * n], [3, 4 * n]], Math.ceil(n / 64), 'second'),
+      dispatch(
+        0,
+        [
+          [0, 4 * n],
+          [1, 16],
+          [2, 4 * n],
+        ],
+        Math.ceil(n / 64),
+        'first',
+      ),
+      dispatch(
+        1,
+        [
+          [2, 4 * n],
+          [3, 4 * n],
+        ],
+        Math.ceil(n / 64),
+        'second',
+      ),
     ],
   });
 
@@ -113,8 +160,19 @@ export const unary = (dtype: ProgramDType, n: number, expression: string): Progr
     inputs: [port('x', [n], 0, dtype)],
     outputs: [port('out', [n], 1, dtype)],
     buffers: [bufferPlan('input', 'x', bytes), bufferPlan('output', 'out', bytes)],
-    kernels: [kernel('k0_unary', elementwise([element, element], `b1[i] = ${expression};`, half ? 'enable f16;' : ''), ['read', 'read_write'])],
-    dispatches: [dispatch(0, [[0, bytes], [1, bytes]], Math.ceil(n / 64))],
+    kernels: [
+      kernel('k0_unary', elementwise([element, element], `b1[i] = ${expression};`, half ? 'enable f16;' : ''), ['read', 'read_write']),
+    ],
+    dispatches: [
+      dispatch(
+        0,
+        [
+          [0, bytes],
+          [1, bytes],
+        ],
+        Math.ceil(n / 64),
+      ),
+    ],
     features: half ? ['shader-f16'] : [],
   });
 };

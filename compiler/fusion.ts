@@ -52,20 +52,20 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
   /** What the kernel of a root is built around. */
   const core = new Map<Node, 'contraction' | 'reduction'>();
 
-  /** Work to compute one element, its own inputs being in memory or inlined. */
-  const work = new Map<Node, number>();
-  for (const node of nodes) {
-    const { traits } = definitionOf(node.op, table);
-    const inputs = node.inputs.reduce((sum, input) => sum + (isLeaf(input) || input.op === 'einsum' || isReduction(input) ? LOAD : work.get(input)!), 0);
-    work.set(node, isLeaf(node) ? LOAD : node.inputs.length === 0 ? 0 : node.op === 'einsum' || isReduction(node) ? LOAD : inputs + traits.cost);
-  }
-
   /** Reductions, and what is computed from them element by element. */
   const rowValues = new Set<Node>();
   for (const node of nodes) {
     const { traits } = definitionOf(node.op, table);
     const follows = (traits.elementwise || node.op === 'reshape') && node.inputs.some((input) => rowValues.has(input) && elements(input.shape) === elements(node.shape));
     if (isReduction(node) || follows) rowValues.add(node);
+  }
+
+  /** Work to compute one element, its own inputs being in memory or inlined. */
+  const work = new Map<Node, number>();
+  for (const node of nodes) {
+    const { traits } = definitionOf(node.op, table);
+    const inputs = node.inputs.reduce((sum, input) => sum + (rowValues.has(input) && elements(input.shape) < elements(node.shape) ? 0 : work.get(input)!), 0);
+    work.set(node, isLeaf(node) ? LOAD : node.inputs.length === 0 ? 0 : node.op === 'einsum' || isReduction(node) ? LOAD : inputs + traits.cost);
   }
 
   const isStored = (node: Node): boolean => isLeaf(node) || reasons.has(node);
@@ -118,7 +118,8 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
     const cost = work.get(node)!, size = elements(node.shape), wanted = demand.get(node)!;
     if (cost <= LOAD) return inline;
     const kernels = homesOf2(node);
-    const inlined = wanted * cost, stored = size * (cost + STORE) + wanted * LOAD;
+    // within one kernel a second reading finds the inputs in the cache, and storing would take a kernel more
+    const inlined = wanted * cost, stored = size * (cost + (kernels.size === 1 ? 2 * STORE : STORE)) + wanted * LOAD;
     if (inlined <= stored) return inline;
     return store(kernels.size > 1 ? `read by ${kernels.size} kernels, cheaper to keep than to compute again` : 'read many times, cheaper to keep than to compute again');
   };

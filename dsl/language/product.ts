@@ -23,8 +23,11 @@ export const matmul: <A extends Tensor, B extends Tensor>(
 ) => Result<MatmulOf<A, B>, DTypeOf<A>> = typed((a: Node, b: Node) =>
   ruled([a, b], pair('matmul', a, b)(matmulRule(a.shape, b.shape)), (shape) => batchedProduct(a, b, shape)));
 
-/** Batch axes of size 1 that grow in the result are dropped from their operand: einsum then repeats it without a copy. */
-const batchedProduct = (a: Node, b: Node, shape: Shape): Node => {
+/**
+ * The product over the last axes, `shape` its result; `transposed`: b's last two axes are the other way round.
+ * Batch axes of size 1 that grow in the result are dropped from their operand: einsum then repeats it without a copy.
+ */
+export const batchedProduct = (a: Node, b: Node, shape: Shape, transposed = false): Node => {
   const lead = shape.length - 2;
   const names = axisNames(lead);
   const [row, inner, column] = axisNames(3, lead);
@@ -34,7 +37,7 @@ const batchedProduct = (a: Node, b: Node, shape: Shape): Node => {
     return { node: reshapeTo(x, [...kept.map((i) => shape[i]!), ...x.shape.slice(-2)]), names: [...kept.map((i) => names[i]!), ...matrix] };
   };
   const left = operand(a, [row!, inner!]);
-  const right = operand(b, [inner!, column!]);
+  const right = operand(b, transposed ? [column!, inner!] : [inner!, column!]);
   return batchless(left, right, [...names, row!, column!], shape);
 };
 

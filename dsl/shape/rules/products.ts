@@ -1,7 +1,8 @@
 /** Rules of products: matmul, linear, attention, embedding. Each is a signature; the first two axes from the end are the matrix. */
 import { signatureRule, showShapes } from '../signature.ts';
 import type { Signature, ShowShapes } from '../signature.ts';
-import type { Dim, Shape } from '../dim.ts';
+import { showShape } from '../dim.ts';
+import type { Dim, Shape, ShowShape } from '../dim.ts';
 import { align } from './sizes.ts';
 import type { Aligned } from './sizes.ts';
 
@@ -12,6 +13,8 @@ export const SIGNATURES = {
   embedding: 'count dim, *index -> *index dim',
   matmul: 'rows inner, inner cols -> rows cols',
   attention: 'query head, key head, key out -> query out',
+  scores: 'query head, key head -> query key',
+  rope: '*lead n (half 2), n half, n half -> *lead n (half 2)',
 } as const;
 type Signatures = typeof SIGNATURES;
 
@@ -64,3 +67,22 @@ export const matmulRule = (a: Shape, b: Shape): Shape | string => batchedRule('m
 
 export type AttentionRule<Q extends Shape, K extends Shape, V extends Shape> = BatchedRule<'attention', Signatures['attention'], [Q, K, V]>;
 export const attentionRule = (q: Shape, k: Shape, v: Shape): Shape | string => batchedRule('attention', SIGNATURES.attention, [q, k, v]);
+
+/** The mask of attention broadcasts to the scores [*lead, query, key], and not the scores to it. */
+export type MaskRule<Q extends Shape, K extends Shape, M extends Shape> =
+  BatchedRule<'attention', Signatures['scores'], [Q, K]> extends infer Scores
+    ? Scores extends Shape
+      ? Aligned<Scores, M> extends Scores ? [...M] : `attention: the mask ${ShowShape<M>} does not broadcast to the scores ${ShowShape<Scores>}`
+      : Scores
+    : never;
+export const maskRule = (q: Shape, k: Shape, mask: Shape): Shape | string => {
+  const scores = batchedRule('attention', SIGNATURES.scores, [q, k]);
+  if (typeof scores === 'string') return scores;
+  const aligned = align(scores, mask);
+  return 'shape' in aligned && showShape(aligned.shape) === showShape(scores)
+    ? mask
+    : `attention: the mask ${showShape(mask)} does not broadcast to the scores ${showShape(scores)}`;
+};
+
+export type RopeRule<X extends Shape, Cos extends Shape, Sin extends Shape> = Signature<'rope', Signatures['rope'], [X, Cos, Sin]>;
+export const ropeRule = (x: Shape, cos: Shape, sin: Shape): Shape | string => signatureRule('rope', SIGNATURES.rope, [x, cos, sin]);

@@ -129,30 +129,40 @@ export const submitAtOnce = (recording: Recording, copies: (encoder: GPUCommandE
     copies(encoder);
   });
 
-/** A part of a run takes about this long at most, so an abort is obeyed that soon. */
-const partMilliseconds = 100;
+/** How many dispatches go into one part of a run; adapted to the device's speed from run to run. */
+export interface Pace {
+  part: number;
+}
+
+/** Parts grow while they are shorter than the first, and shrink when longer than the second: an abort is obeyed that soon. */
+const partMilliseconds = [50, 200] as const;
 
 /**
  * The same in parts, waiting for each: for CPU adapters, whose runs can take a minute, so that an abort really stops the
- * work. Parts start small and grow while they are short.
+ * work. Waits for the GPU.
  */
 export const submitInParts = async (
   recording: Recording,
   copies: (encoder: GPUCommandEncoder) => void,
+  pace: Pace,
   signal: AbortSignal,
 ): Promise<void> => {
   const { device, program } = recording;
   const all = program.dispatches.length;
-  let part = 4;
-  for (let start = 0; start < all;) {
-    const end = Math.min(all, start + part);
+  let start = 0;
+  do {
+    const end = Math.min(all, start + pace.part);
     const began = performance.now();
-    await submit(recording, (encoder) => encodeRange(recording, encoder, start, end));
+    await submit(recording, (encoder) => {
+      encodeRange(recording, encoder, start, end);
+      if (end === all) copies(encoder);
+    });
     await device.wait(device.gpu.queue.onSubmittedWorkDone(), signal);
-    if (performance.now() - began < partMilliseconds / 2) part *= 2;
+    const took = performance.now() - began;
+    if (took < partMilliseconds[0] && end - start === pace.part) pace.part *= 2;
+    if (took > partMilliseconds[1]) pace.part = Math.max(1, pace.part >> 1);
     start = end;
-  }
-  await submit(recording, copies);
+  } while (start < all);
 };
 
 /** Timestamps per dispatch that fit one query set. */

@@ -12,7 +12,7 @@ import type { Device } from './device.ts';
 import { dataProblem, encode, fromBase64 } from './elements.ts';
 import type { NumberArray } from './elements.ts';
 import { makeBindGroups, submitAtOnce, submitInParts, submitTimed } from './encode.ts';
-import type { KernelTiming, Recording } from './encode.ts';
+import type { KernelTiming, Pace, Recording } from './encode.ts';
 import { attempt, badInput, badProgram, fail, missingLimits } from './errors.ts';
 import type { DeviceError } from './errors.ts';
 import { checkFit } from './fit.ts';
@@ -96,6 +96,7 @@ interface Loaded {
   /** Constants and scratch by buffer index; input buffers are added when host data first needs them. */
   readonly own: Map<number, GPUBuffer>;
   readonly pool: Pool;
+  readonly pace: Pace;
 }
 
 /** Host inputs in the bytes of their buffers, and the buffers of tensor inputs, by buffer index. */
@@ -206,7 +207,7 @@ const copyOutputs =
 const submitRun = async (loaded: Loaded, recording: Recording, buffers: RunBuffers, options: RunOptions): Promise<void> => {
   const copies = copyOutputs(loaded, buffers);
   if (options.profile) options.profile(await submitTimed(recording, copies));
-  else if (options.signal && loaded.device.profile.class === 'cpu') await submitInParts(recording, copies, options.signal);
+  else if (options.signal && loaded.device.profile.class === 'cpu') await submitInParts(recording, copies, loaded.pace, options.signal);
   else await submitAtOnce(recording, copies);
 };
 
@@ -270,7 +271,7 @@ const loadOn = async (device: Device, program: Program, options: LoadOptions): P
   checkFit(device, program);
   const pipelines = await compileKernels(device, program.kernels, options.signal, options.onCompiled);
   const store = options.parameters ?? makeParameterStore(device);
-  const loaded: Loaded = { device, program, store, pipelines, own: new Map(), pool: makePool(device) };
+  const loaded: Loaded = { device, program, store, pipelines, own: new Map(), pool: makePool(device), pace: { part: 4 } };
   let disposed = false;
   const dispose = (): void => {
     if (disposed) return;

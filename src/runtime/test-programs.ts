@@ -55,8 +55,11 @@ export const makeProgram = (name: string, parts: Partial<Program>): Program => (
   ...parts,
 });
 
+const binding = (dtype: string, i: number, access: string): string =>
+  `@group(0) @binding(${i}) var<storage, ${access}> b${i}: array<${dtype}>;`;
+
 const elementwise = (dtypes: readonly string[], body: string, enables = ''): string => `${enables}
-${dtypes.map((dtype, i) => `@group(0) @binding(${i}) var<storage, ${i === dtypes.length - 1 ? 'read_write' : 'read'}> b${i}: array<${dtype}>;`).join('\n')}
+${dtypes.map((dtype, i) => binding(dtype, i, i === dtypes.length - 1 ? 'read_write' : 'read')).join('\n')}
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x;

@@ -32,6 +32,6 @@ export interface Schedule {
 export type AdapterClass = 'cpu' | 'gpu';
 
 export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
-  cpu: { matmul: { rows: 4, columns: 8, depth: 4, workgroup: [8, 8] }, row: { by: 'thread', workgroup: 32 }, elementwise: 64, cooperativeFrom: Infinity },
+  cpu: { matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, row: { by: 'thread', workgroup: 32 }, elementwise: 64, cooperativeFrom: Infinity },
   gpu: { matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, row: { by: 'workgroup', workgroup: 64 }, elementwise: 64, cooperativeFrom: 64 },
 };

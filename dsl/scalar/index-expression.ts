@@ -6,38 +6,10 @@
  * wherever the ranges prove it, so that a chain of reshapes and permutes costs nothing at run time.
  * Example: with i in [0, 8) and j in [0, 64): `quotient(64·i + j, 64)` is `i`, `remainder(64·i + j, 64)` is `j`.
  */
+import type { Atom, Index, Scalar, Term, Variable } from './expression.ts';
 import { compactKey } from './key.ts';
-import type { Scalar } from './scalar.ts';
 
-/** A loop variable that runs over [0, extent). Two variables are the same when their ids are. */
-export interface Variable {
-  readonly kind: 'variable';
-  readonly id: number;
-  readonly extent: number;
-}
-
-export type Atom =
-  | Variable
-  | { readonly kind: 'quotient'; readonly of: Index; readonly by: number }
-  | { readonly kind: 'remainder'; readonly of: Index; readonly by: number }
-  | { readonly kind: 'clamp'; readonly of: Index; readonly min: number; readonly max: number }
-  | { readonly kind: 'value'; readonly of: Scalar; readonly min: number; readonly max: number };
-
-export interface Term {
-  readonly atom: Atom;
-  readonly key: string;
-  readonly coefficient: number;
-}
-
-export interface Index {
-  readonly terms: readonly Term[];
-  readonly constant: number;
-  /** Smallest and largest value, both reached at most. */
-  readonly min: number;
-  readonly max: number;
-  /** Equal keys mean equal values. */
-  readonly key: string;
-}
+export type { Atom, Index, Term, Variable } from './expression.ts';
 
 const atomRange = (atom: Atom): readonly [number, number] => {
   switch (atom.kind) {

@@ -6,36 +6,10 @@
  * `key` is structural, and equal keys are the same value.
  */
 import type { DType } from '../dtype.ts';
-import type { Index, Variable } from './index-expression.ts';
+import type { BinaryScalarOp, Index, Lanes, Monoid, Scalar, ScalarType, UnaryScalarOp, Variable } from './expression.ts';
 import { compactKey } from './key.ts';
 
-/** f16 exists in memory only: loads widen it to f32. */
-export type ScalarType = Exclude<DType, 'f16'>;
-
-export type UnaryScalarOp = 'neg' | 'abs' | 'exp' | 'sqrt' | 'rsqrt' | 'floor' | 'not' | 'bitsToFloat' | 'floatToBits';
-export type BinaryScalarOp = 'add' | 'sub' | 'mul' | 'div' | 'max' | 'min' | 'eq' | 'lt' | 'le' | 'and' | 'or'
-  | 'bitAnd' | 'bitOr' | 'bitXor' | 'shiftLeft' | 'shiftRight';
-export type Monoid = 'sum' | 'max';
-
-/** How many neighbouring elements one expression stands for. Ops lower to 1; schedules widen. */
-export type Lanes = 1 | 2 | 4;
-
-export type Scalar = { readonly type: ScalarType; readonly lanes: Lanes; readonly key: string } & (
-  | { readonly kind: 'constant'; readonly value: number }
-  | { readonly kind: 'load'; readonly tensor: number; readonly index: Index; readonly stored: DType }
-  | { readonly kind: 'index'; readonly index: Index }
-  | { readonly kind: 'unary'; readonly op: UnaryScalarOp; readonly a: Scalar }
-  | { readonly kind: 'binary'; readonly op: BinaryScalarOp; readonly a: Scalar; readonly b: Scalar }
-  | { readonly kind: 'select'; readonly condition: Scalar; readonly a: Scalar; readonly b: Scalar }
-  | { readonly kind: 'cast'; readonly a: Scalar }
-  | { readonly kind: 'reduce'; readonly monoid: Monoid; readonly over: readonly Variable[]; readonly body: Scalar }
-  | { readonly kind: 'local'; readonly local: number }
-  | { readonly kind: 'splat'; readonly a: Scalar }
-  | { readonly kind: 'vector'; readonly parts: readonly Scalar[] }
-  | { readonly kind: 'lane'; readonly a: Scalar; readonly lane: number }
-  | { readonly kind: 'dot'; readonly a: Scalar; readonly b: Scalar }
-);
-export type ScalarKind<K extends Scalar['kind']> = Extract<Scalar, { readonly kind: K }>;
+export type { BinaryScalarOp, Lanes, Monoid, Scalar, ScalarKind, ScalarType, UnaryScalarOp } from './expression.ts';
 
 const numberKey = (value: number): string => (Object.is(value, -0) ? '-0' : String(value));
 

@@ -7,3 +7,8 @@ export * from './language/product.ts';
 export * from './language/random.ts';
 export * from './language/reduction.ts';
 export * from './language/source.ts';
+export * from './module.ts';
+export * from './nn/activation.ts';
+export * from './nn/attention.ts';
+export * as layers from './nn/layers.ts';
+export { l2Normalize, layerNorm, logSumExp, rmsNorm, softmax } from './nn/normalization.ts';

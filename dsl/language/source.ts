@@ -25,39 +25,39 @@ const placeholder = (role: 'input' | 'parameter') => (name: string, shape: Shape
 /** A tensor that the caller gives at each run. Every dimension must be one literal. */
 export const input: <const S extends Shape, const D extends DType = 'f32'>(
   name: string, shape: WrittenGuard<'input', S>, dtype?: D,
-) => Result<Written<'input', S>, D> = typed(placeholder('input'));
+) => Result<Written<'input', S>, NoInfer<D>> = typed(placeholder('input'));
 
 /** A weight, under its state_dict name. Modules make these; on its own it is for graphs without a module. */
 export const parameter: <const S extends Shape, const D extends DType = 'f32'>(
   name: string, shape: WrittenGuard<'parameter', S>, dtype?: D,
-) => Result<Written<'parameter', S>, D> = typed(placeholder('parameter'));
+) => Result<Written<'parameter', S>, NoInfer<D>> = typed(placeholder('parameter'));
 
 /** One number, shape []. */
-export const scalar: <const D extends DType = 'f32'>(value: number, dtype?: D) => Tensor<[], D> = typed((value: number, dtype: DType = 'f32') =>
+export const scalar: <const D extends DType = 'f32'>(value: number, dtype?: D) => Tensor<[], NoInfer<D>> = typed((value: number, dtype: DType = 'f32') =>
   constantNode(value, dtype, 'scalar'));
 
 /** A tensor filled with one number. */
 export const full: <const S extends Shape, const D extends DType = 'f32'>(
   shape: WrittenGuard<'full', S>, value: number, dtype?: D,
-) => Result<Written<'full', S>, D> = typed((shape: Shape, value: number, dtype: DType = 'f32') =>
+) => Result<Written<'full', S>, NoInfer<D>> = typed((shape: Shape, value: number, dtype: DType = 'f32') =>
   source('full', shape, (known) => broadcastTo(constantNode(value, dtype, 'full'), known)));
 
 export const zeros: <const S extends Shape, const D extends DType = 'f32'>(
   shape: WrittenGuard<'full', S>, dtype?: D,
-) => Result<Written<'full', S>, D> = typed((shape: Shape, dtype?: DType) => full(shape, 0, dtype));
+) => Result<Written<'full', S>, NoInfer<D>> = typed((shape: Shape, dtype?: DType) => full(shape, 0, dtype));
 
 export const ones: <const S extends Shape, const D extends DType = 'f32'>(
   shape: WrittenGuard<'full', S>, dtype?: D,
-) => Result<Written<'full', S>, D> = typed((shape: Shape, dtype?: DType) => full(shape, 1, dtype));
+) => Result<Written<'full', S>, NoInfer<D>> = typed((shape: Shape, dtype?: DType) => full(shape, 1, dtype));
 
 /** A tensor of known elements, row-major. The shape is numbers only. */
 export const literal: <const S extends readonly number[], const D extends DType = 'f32'>(
   shape: WrittenGuard<'literal', S>, elements: ArrayLike<number>, dtype?: D,
-) => Result<Written<'literal', S>, D> = typed((shape: readonly number[], elements: ArrayLike<number>, dtype: DType = 'f32') =>
+) => Result<Written<'literal', S>, NoInfer<D>> = typed((shape: readonly number[], elements: ArrayLike<number>, dtype: DType = 'f32') =>
   source('literal', shape, () => apply('literal', [], { data: literalOf(Float64Array.from(elements)), shape, dtype })));
 
 /** The value of a dimension, known once sizes are bound. */
-export const sizeOf: <const D extends DType = 'f32'>(dim: Dim, dtype?: D) => Tensor<[], D> = typed((dim: Dim, dtype: DType = 'f32') =>
+export const sizeOf: <const D extends DType = 'f32'>(dim: Dim, dtype?: D) => Tensor<[], NoInfer<D>> = typed((dim: Dim, dtype: DType = 'f32') =>
   source('sizeOf', [dim], (shape) => countNode(shape, dtype)));
 
 type LengthRule<Op extends string, L extends Dim> = LiteralRule<Op, [L]> extends Shape ? [CanonicalDim<L>] : LiteralRule<Op, [L]>;
@@ -65,7 +65,7 @@ type LengthRule<Op extends string, L extends Dim> = LiteralRule<Op, [L]> extends
 /** 0, 1, 2, ... as a tensor of the given length. */
 export const iota: <const L extends Dim, const D extends DType = 'i32'>(
   length: Guard<LengthRule<'iota', L>, L>, dtype?: D,
-) => Result<LengthRule<'iota', L>, D> = typed((length: Dim, dtype: DType = 'i32') =>
+) => Result<LengthRule<'iota', L>, NoInfer<D>> = typed((length: Dim, dtype: DType = 'i32') =>
   source('iota', [length], ([known]) => apply('iota', [], { length: known!, dtype })));
 
 /** A number, or a dimension whose size is meant. */

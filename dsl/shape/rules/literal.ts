@@ -34,3 +34,6 @@ export const literalRule = (op: string, shape: Shape): Shape | string => {
   }
   return shape;
 };
+
+/** The dimension, when it is one literal above 0, or a message. */
+export type LiteralDim<Op extends string, D extends Dim> = [DimProblem<D>] extends [never] ? D : `${Op}: ${DimProblem<D>}`;

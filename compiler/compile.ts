@@ -63,7 +63,7 @@ export const explain = (graph: Graph, options: CompileOptions = {}): E.Either<No
   const bound = bindSizes(options.taps === true ? withTaps(graph) : graph, options.sizes ?? {});
   const problems = [...programErrors(bound), ...sizeErrors(bound), ...featureErrors(bound, profile)];
   if (problems.length > 0) return failed(problems);
-  const stages = runPasses(bound, { table, ...(options.log === undefined ? {} : { log: options.log }) });
+  const stages = runPasses(bound, { table, maxBindings: profile.limits.maxStorageBuffersPerShaderStage, ...(options.log === undefined ? {} : { log: options.log }) });
   const final = stages[stages.length - 1]!.graph;
   const kernels = planKernels(final, { profile, schedule, table, fusion: options.fusion ?? true });
   if (Array.isArray(kernels)) return failed(kernels as readonly CompileError[]);

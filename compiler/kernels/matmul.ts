@@ -120,13 +120,13 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
     const kId = inner?.id ?? NO_VARIABLE;
     const named = Array.from({ length: rows.groups }, (_, i) => {
       const e = substitute(left, at([[row, rows.positions(tileY, i)[0]!]]));
-      return nameIt(p, block, p.place(ks.length === 0 ? e : widen(e, kId, ks), block));
+      return nameIt(p, block, placed(p, ks.length === 0 ? e : widen(e, kId, ks), block));
     });
     if (scalarAccumulators) {
       for (let j = 0; j < columns.groups * perGroup; j++) {
         const position = columns.positions(tileX, Math.floor(j / perGroup))[j % perGroup]!;
         const e = substitute(right, at([[column, position]]));
-        const part = nameIt(p, block, p.place(ks.length === 0 ? e : widen(e, kId, ks), block));
+        const part = nameIt(p, block, placed(p, ks.length === 0 ? e : widen(e, kId, ks), block));
         named.forEach((a, i) => addTo(p, block, accumulators[i]![j]!, S.dot(a, part)));
       }
       return;
@@ -134,7 +134,7 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
     for (const [k, position] of (ks.length === 0 ? [undefined] : ks).entries()) {
       for (let j = 0; j < columns.groups; j++) {
         const e = substitute(right, at(position === undefined ? [] : [[inner, position]]));
-        const part = nameIt(p, block, p.place(widen(e, column!.id, columns.positions(tileX, j)), block));
+        const part = nameIt(p, block, placed(p, widen(e, column!.id, columns.positions(tileX, j)), block));
         named.forEach((a, i) => addTo(p, block, accumulators[i]![j]!, S.mul(S.splat(S.lane(a, k), columns.lanes), part)));
       }
     }
@@ -148,12 +148,12 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
     for (let j = 0; j < columns.groups; j++) {
       const accumulator = scalarAccumulators ? S.vector(accumulators[i]!.slice(j * perGroup, (j + 1) * perGroup)) : accumulators[i]![j]!;
       const columnAt = columns.positions(tileX, j);
-      const placed = at([[row, rowAt]]);
-      const e = widen(substitute(around, placed), column?.id ?? NO_VARIABLE, columnAt, new Map([[standIn, accumulator]]));
+      const here = at([[row, rowAt]]);
+      const e = widen(substitute(around, here), column?.id ?? NO_VARIABLE, columnAt, new Map([[standIn, accumulator]]));
       const inside = S.both(rows.inside(tileY, i), columns.inside(tileX, j));
       const target = inside.kind === 'constant' ? p.root : p.open(p.root, false);
-      const stored = p.place(e, target);
-      const position = output.index(axes.map((axis) => (axis === column ? columnAt[0]! : axis === row ? rowAt : placed.get(axis.id) ?? integer(0))));
+      const stored = placed(p, e, target);
+      const position = output.index(axes.map((axis) => (axis === column ? columnAt[0]! : axis === row ? rowAt : here.get(axis.id) ?? integer(0))));
       p.push(target, { kind: 'store', tensor: output.tensor, index: position, value: stored });
       if (target !== p.root) p.push(p.root, { kind: 'if', condition: inside, body: target.statements });
     }
@@ -165,6 +165,10 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
 
 const addTo = (p: Placer, block: Block, accumulator: Scalar, value: Scalar): void =>
   p.push(block, { kind: 'assign', local: (accumulator as S.ScalarKind<'local'>).local, value: S.binary('add', accumulator, value) });
+const placed = (p: Placer, e: Scalar, block: Block): Scalar => {
+  p.expect([e]);
+  return p.place(e, block);
+};
 /** Gives a fragment a name, so that the products share one load. */
 const nameIt = (p: Placer, block: Block, value: Scalar): Scalar => {
   if (value.kind === 'local') return value;

@@ -4,7 +4,8 @@ import type { OpTable } from '../../dsl/ops/table.ts';
 
 export interface PassContext {
   readonly table: OpTable;
-  /** Names of taps to keep as outputs; all others vanish. */
+  /** Storage buffers that one kernel may bind. */
+  readonly maxBindings: number;
   readonly log?: (entry: { readonly pass: string; readonly rule: string; readonly before: string; readonly after: string }) => void;
 }
 

@@ -5,6 +5,7 @@ import { verify } from '../../dsl/graph/verify.ts';
 import { algebra } from './algebra.ts';
 import { foldConstants } from './fold-constants.ts';
 import type { Pass, PassContext } from './pass.ts';
+import { splitWide } from './split-wide.ts';
 
 /**
  * Common subexpressions need no pass: nodes are hash-consed, and `algebra` puts commutative operands in one order, so equal
@@ -14,6 +15,7 @@ export const PASSES: readonly Pass[] = [
   algebra, // drops taps, so that folding sees through them
   foldConstants,
   { ...algebra, name: 'algebra after folding' }, // folding makes zeros and ones
+  splitWide, // last: algebra would see through nothing here, and folding would undo it
 ];
 
 export interface Stage { readonly name: string; readonly graph: Graph }

@@ -127,8 +127,7 @@ const pour = async (handle: FileHandle, path: string, content: Content, signal: 
 
 // one write call takes at most 2^31 - 1 bytes, and may take fewer than offered
 const writeAll = async (handle: FileHandle, piece: Uint8Array): Promise<void> => {
-  for (let done = 0; done < piece.length; )
-    done += (await handle.write(piece, done, Math.min(2 ** 30, piece.length - done), null)).bytesWritten;
+  for (let done = 0; done < piece.length;) done += (await handle.write(piece, done, Math.min(2 ** 30, piece.length - done), null)).bytesWritten;
 };
 
 const stopIfAborted = (path: string, signal: AbortSignal | undefined): void => {

@@ -9,7 +9,7 @@ type Shape = readonly number[];
 // enough to see the pattern; the error carries the full lists
 const shown = 12;
 
-/** The weights themselves where names, shapes and formats fit; else one 'mismatch' error that lists what is missing, extra, of wrong shape or no float. */
+/** The weights where names, shapes and formats fit; else one 'mismatch' error that lists what is missing, extra, of another shape or no float. */
 export const checkWeights = (weights: Weights, expected: ReadonlyMap<string, Shape>): E.Either<FileError, Weights> => {
   const mismatch = mismatchOf(weights, expected);
   const message = describeMismatch(mismatch);

@@ -101,7 +101,15 @@ export interface FixtureTensor {
 
 export const tensor = ({ key = '0', type = 'FloatStorage', elements, offset = 0, shape, stride }: FixtureTensor): Code => {
   const storage = [...tuple(text('storage'), global('torch', type), text(key), text('cpu'), int(elements)), letter('Q')];
-  return call(global('torch._utils', '_rebuild_tensor_v2'), storage, int(offset), tuple(...shape.map(int)), tuple(...stride.map(int)), [0x89], [letter('N')]);
+  return call(
+    global('torch._utils', '_rebuild_tensor_v2'),
+    storage,
+    int(offset),
+    tuple(...shape.map(int)),
+    tuple(...stride.map(int)),
+    [0x89],
+    [letter('N')],
+  );
 };
 
 /** The entries of a checkpoint: data.pkl and the storages by key. */

@@ -5,16 +5,17 @@ import * as E from 'fp-ts/Either';
 import { expect, test } from 'vitest';
 import { bytesOf, call, checkpointEntries, dict, global, int, list, pickleOf, tensor, text, tuple, zipOf, zipPieces } from './checkpoint-fixture.ts';
 import type { Code, FixtureEntry } from './checkpoint-fixture.ts';
-import { checkpointOf, openCheckpoint } from './checkpoint.ts';
+import { checkpointOf } from './checkpoint.ts';
 import { attempt } from './errors.ts';
 import type { FileError } from './errors.ts';
+import { openTensorFile } from './open.ts';
 import { memoryAccess } from './random-access.ts';
-import { openSafetensors } from './safetensors.ts';
 import { readFloat32, readFloat64 } from './tensor-file.ts';
 import type { TensorFile } from './tensor-file.ts';
 import { inFolder, opened, refused } from './test-folder.ts';
 
-const openBytes = (bytes: Uint8Array): Promise<E.Either<FileError, TensorFile>> => attempt('x.ckpt', () => checkpointOf(memoryAccess(bytes, 'x.ckpt')))();
+const openBytes = (bytes: Uint8Array): Promise<E.Either<FileError, TensorFile>> =>
+  attempt('x.ckpt', () => checkpointOf(memoryAccess(bytes, 'x.ckpt')))();
 
 const faultOf = async (bytes: Uint8Array): Promise<FileError> => refused(await openBytes(bytes));
 
@@ -30,8 +31,8 @@ test.each([
   ['c2i_zip64', 'c2i_f32'],
 ])('%s.ckpt: every averaged weight is exactly the expected one', async (name, expectedName) => {
   const folder = 'property-tests/goldens/ckpt';
-  const file = opened(await openCheckpoint(`${folder}/${name}.ckpt`)());
-  const expected = opened(await openSafetensors(`${folder}/${expectedName}_expected.safetensors`)());
+  const file = opened(await openTensorFile(`${folder}/${name}.ckpt`)());
+  const expected = opened(await openTensorFile(`${folder}/${expectedName}_expected.safetensors`)());
   const params = [...expected.tensors.keys()].filter((key) => key.startsWith('param.'));
   expect(params.length).toBe(27);
   for (const param of params) {
@@ -44,8 +45,8 @@ test.each([
 
 test('names, shapes and formats of the mixed checkpoint are those that its golden lists', async () => {
   const folder = 'property-tests/goldens/ckpt';
-  const file = opened(await openCheckpoint(`${folder}/c2i_mixed.ckpt`)());
-  const expected = opened(await openSafetensors(`${folder}/c2i_mixed_expected.safetensors`)());
+  const file = opened(await openTensorFile(`${folder}/c2i_mixed.ckpt`)());
+  const expected = opened(await openTensorFile(`${folder}/c2i_mixed_expected.safetensors`)());
   const listed: Record<string, [string, number[]]> = JSON.parse(expected.metadata['state_dict']!);
   const words: Record<string, string> = { F64: 'float64', F32: 'float32', F16: 'float16', BF16: 'bfloat16', I64: 'int64', BOOL: 'bool' };
   expect(Object.fromEntries([...file.tensors].map(([name, { dtype, shape }]) => [name, [words[dtype], shape]]))).toEqual(listed);
@@ -78,7 +79,10 @@ test('all storage types, and the newer form that names its format itself', async
   const types = { DoubleStorage: Float64Array, LongStorage: BigInt64Array, IntStorage: Int32Array, ShortStorage: Int16Array, CharStorage: Int8Array };
   const state = Object.fromEntries(Object.keys(types).map((type) => [type, tensor({ key: type, type, elements: 2, shape: [2], stride: [1] })]));
   const data = Object.fromEntries(
-    Object.entries(types).map(([type, Typed]) => [type, bytesOf(Typed === BigInt64Array ? Typed.of(-3n, 7n) : (Typed as Int8ArrayConstructor).of(-3, 7))]),
+    Object.entries(types).map(([type, Typed]) => [
+      type,
+      bytesOf(Typed === BigInt64Array ? Typed.of(-3n, 7n) : (Typed as Int8ArrayConstructor).of(-3, 7)),
+    ]),
   );
   const file = opened(await openBytes(zipOf(checkpointEntries(withState({ ...state, untyped }), { ...data, u: Uint8Array.of(1, 2, 3, 4) }))));
   for (const type of Object.keys(types)) expect([...(await readFloat32(file, type))]).toEqual([-3, 7]);
@@ -86,7 +90,13 @@ test('all storage types, and the newer form that names its format itself', async
 });
 
 test('a parameter, an OrderedDict with attributes and odd values beside the weights are no obstacle', async () => {
-  const ordered = [...call(global('collections', 'OrderedDict')), 0x28, ...text('w'), ...call(global('torch._utils', '_rebuild_parameter'), plain), 0x75];
+  const ordered = [
+    ...call(global('collections', 'OrderedDict')),
+    0x28,
+    ...text('w'),
+    ...call(global('torch._utils', '_rebuild_parameter'), plain),
+    0x75,
+  ];
   const top = dict({
     state_dict: [...ordered, ...dict({ _metadata: dict({}) }), 'b'.charCodeAt(0)],
     hyper_parameters: [...call(global('argparse', 'Namespace')), ...dict({ lr: int(1) }), 'b'.charCodeAt(0)],
@@ -129,7 +139,10 @@ test.each([
 });
 
 const bad: readonly (readonly [string, Uint8Array, FileError['kind'], string])[] = [
-  ['a window beyond its storage', oneTensor(tensor({ elements: 6, offset: 1, shape: [2, 3], stride: [3, 1] })), 'corrupt', 'reaches element 6 of a storage of 6'],
+  [
+    'a window beyond its storage', oneTensor(tensor({ elements: 6, offset: 1, shape: [2, 3], stride: [3, 1] })),
+    'corrupt', 'reaches element 6 of a storage of 6',
+  ],
   ['strides beyond it', oneTensor(tensor({ elements: 6, shape: [2, 3], stride: [5, 1] })), 'corrupt', 'reaches element 7'],
   ['a huge shape', oneTensor(tensor({ elements: 6, shape: [2 ** 30, 2 ** 30], stride: [0, 0] })), 'corrupt', 'far larger than its storage'],
   ['a shape beyond all numbers', oneTensor(tensor({ elements: 6, shape: [2 ** 50, 2 ** 50], stride: [2 ** 50, 1] })), 'corrupt', 'reaches element'],
@@ -143,7 +156,11 @@ const bad: readonly (readonly [string, Uint8Array, FileError['kind'], string])[]
   ['an empty pickle', zipOf([{ name: 'a/data.pkl', data: new Uint8Array(0) }]), 'corrupt', 'ends in the middle of a value'],
   ['a call of a number', zipOf(checkpointEntries(call(int(1)), {})), 'corrupt', 'no constructor'],
   ['an unknown opcode', zipOf([{ name: 'a/data.pkl', data: Uint8Array.of(0x80, 2, 0xff) }]), 'corrupt', 'unknown opcode 0xff at byte 2'],
-  ['big-endian numbers', zipOf([...checkpointEntries(dict({ w: plain }), { 0: six }), { name: 'archive/byteorder', data: bytesOf(new TextEncoder().encode('big')) }]), 'unsupported', 'big-endian'],
+  [
+    'big-endian numbers',
+    zipOf([...checkpointEntries(dict({ w: plain }), { 0: six }), { name: 'archive/byteorder', data: new TextEncoder().encode('big') }]),
+    'unsupported', 'big-endian',
+  ],
 ]; // prettier-ignore
 
 test.each(bad)('%s is refused', async (_, bytes, kind, sentence) => {
@@ -180,7 +197,20 @@ test('damaged bytes never cause anything but an error value or other numbers', a
 });
 
 test('random opcodes never cause anything but an error value', async () => {
-  const opcodes = fc.constantFrom(...Array.from('()0123 NIXcRbQPpqrghjaesutdl}].', (c) => c.charCodeAt(0)), 0x80, 0x81, 0x85, 0x86, 0x87, 0x88, 0x8a, 0x8c, 0x92, 0x93, 0x94);
+  const opcodes = fc.constantFrom(
+    ...Array.from('()0123 NIXcRbQPpqrghjaesutdl}].', (c) => c.charCodeAt(0)),
+    0x80,
+    0x81,
+    0x85,
+    0x86,
+    0x87,
+    0x88,
+    0x8a,
+    0x8c,
+    0x92,
+    0x93,
+    0x94,
+  );
   const code = fc.array(fc.oneof(opcodes, opcodes, fc.nat(255)), { maxLength: 40 });
   await fc.assert(
     fc.asyncProperty(code, async (bytes) => {
@@ -200,10 +230,11 @@ test('a checkpoint of 5 GB is opened and read in little memory', () =>
       last: tensor({ key: '1', elements: 6, shape: [6], stride: [1] }),
     };
     const handle = await open(path, 'w');
-    for (const { at, bytes } of zipPieces(checkpointEntries(withState(state), { 0: 5e9, 1: six }, 'big'), true)) await handle.write(bytes, 0, bytes.length, at);
+    for (const { at, bytes } of zipPieces(checkpointEntries(withState(state), { 0: 5e9, 1: six }, 'big'), true))
+      await handle.write(bytes, 0, bytes.length, at);
     await handle.close();
     const before = process.memoryUsage().rss;
-    const file = opened(await openCheckpoint(path)());
+    const file = opened(await openTensorFile(path)());
     expect([...(await readFloat32(file, 'last'))]).toEqual([0, 1, 2, 3, 4, 5]);
     expect([...(await readFloat32(file, 'end of huge'))]).toEqual([0, 0, 0]);
     expect(process.memoryUsage().rss - before).toBeLessThan(100e6);
@@ -211,8 +242,10 @@ test('a checkpoint of 5 GB is opened and read in little memory', () =>
   }));
 
 test('what is no file is said to be none', async () => {
-  expect(await openCheckpoint('no-such.ckpt')()).toEqual(E.left({ kind: 'not-found', path: 'no-such.ckpt', message: 'no-such.ckpt: there is no such file' }));
-  expect(await openCheckpoint('src')()).toMatchObject(E.left({ kind: 'not-readable' }));
+  expect(await openTensorFile('no-such.ckpt')()).toEqual(
+    E.left({ kind: 'not-found', path: 'no-such.ckpt', message: 'no-such.ckpt: there is no such file' }),
+  );
+  expect(refused(await openTensorFile('src')()).kind).toBe('not-found');
 });
 
 test('a pickle is data: the fixture really is a pickle that Python would read', () => {

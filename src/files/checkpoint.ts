@@ -1,15 +1,12 @@
 /**
- * Opens what torch.save writes (since PyTorch 1.6): a zip with `<root>/data.pkl`, the directory of values, and `<root>/data/<key>`, the storages.
+ * Reads what torch.save writes (since PyTorch 1.6): a zip with `<root>/data.pkl`, the directory of values, and `<root>/data/<key>`, the storages.
  *
  * Invariant: opening reads the zip directory and data.pkl only; a tensor's bytes are read when asked for, so a checkpoint may be larger than the
  * memory. Every tensor offered lies inside its storage, and every storage inside the file.
  */
-import type { TaskEither } from 'fp-ts/TaskEither';
 import { byteWidth } from './dtype.ts';
 import type { FileDType } from './dtype.ts';
-import { attempt, fail } from './errors.ts';
-import type { FileError } from './errors.ts';
-import { openFile } from './node-file.ts';
+import { fail } from './errors.ts';
 import { PickleFault } from './pickle-fault.ts';
 import { dtypeOf, isTensorRef, torchConstructors } from './pickle-globals.ts';
 import type { TensorRef } from './pickle-globals.ts';
@@ -33,10 +30,7 @@ interface Placed extends TensorInfo {
 // data.pkl of the largest models has a few megabytes
 const largestPickle = 256 * 2 ** 20;
 
-/** Opens a `.ckpt` or `.pt`: the tensors are those of `state_dict`, or of the top level where there is none. */
-export const openCheckpoint = (path: string): TaskEither<FileError, TensorFile> => attempt(path, async () => checkpointOf(await openFile(path)));
-
-/** The tensors of an open file; closes it if it is refused. */
+/** The tensors of an open `.ckpt` or `.pt`: those of `state_dict`, or of the top level where there is none. Closes the file if it is refused. */
 export const checkpointOf = async (file: RandomAccess): Promise<TensorFile> => {
   try {
     return await readCheckpoint(file);
@@ -93,14 +87,20 @@ const stateDict = (top: PickleValue, path: string): ReadonlyMap<PickleValue, Pic
   const inner = top.get('state_dict');
   if (inner instanceof Map) return inner;
   if ([...top.values()].some(isTensorRef)) return top;
-  return fail('unsupported', path, `the checkpoint has neither a state_dict nor tensors; its entries are ${[...top.keys()].slice(0, 20).join(', ')}`);
+  return fail('unsupported', path, `the checkpoint has neither a state_dict nor tensors; its entries are ${[...top.keys()].slice(0, 20).map(showPlain).join(', ')}`);
 };
 
 /** Numbers, texts and truth values of the top level: epoch, global_step, pytorch-lightning_version. */
 const scalars = (top: PickleValue): Readonly<Record<string, string>> => {
-  const plain = top instanceof Map ? [...top].filter(([, value]) => ['string', 'number', 'bigint', 'boolean'].includes(typeof value)) : [];
-  return Object.fromEntries(plain.map(([key, value]) => [String(key), String(value)]));
+  const plain = top instanceof Map ? [...top].filter(([, value]) => isPlain(value)) : [];
+  return Object.fromEntries(plain.map(([key, value]) => [showPlain(key), showPlain(value)]));
 };
+
+type Plain = string | number | bigint | boolean;
+
+const isPlain = (value: PickleValue): value is Plain => ['string', 'number', 'bigint', 'boolean'].includes(typeof value);
+
+const showPlain = (value: PickleValue): string => (isPlain(value) ? String(value) : '(no plain value)');
 
 /** The dict's tensors; what else it holds (a layer's extra state) is no weight. */
 const readableTensors = (dict: ReadonlyMap<PickleValue, PickleValue>) => {

@@ -4,8 +4,8 @@ import * as E from 'fp-ts/Either';
 import { expect, test } from 'vitest';
 import { convertWeights } from './convert-weights.ts';
 import { inferC2iConfig, shapesOf } from './infer-config.ts';
+import { openWeights } from './open.ts';
 import { inFolder, opened, refused } from './test-folder.ts';
-import { openWeights } from './weights.ts';
 import type { Weights } from './weights.ts';
 
 const goldens = 'property-tests/goldens/ckpt';

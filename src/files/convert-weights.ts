@@ -7,17 +7,17 @@ import type { WriteOptions } from './atomic.ts';
 import { FileFault } from './errors.ts';
 import type { FileError } from './errors.ts';
 import { inferC2iConfig, shapesOf } from './infer-config.ts';
-import { writeSafetensors } from './safetensors-write.ts';
+import { openWeights } from './open.ts';
 import type { TensorToWrite } from './safetensors-write.ts';
-import { openWeights } from './weights.ts';
 import type { Weights, WeightsOptions } from './weights.ts';
+import { writeSafetensors } from './write.ts';
 
 /** Options of both files, and strings to be kept in the new one (licence, attribution). */
 export interface ConvertOptions extends WeightsOptions, WriteOptions {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-/** Converts a class-to-image PixNerd and returns the new file's size; one tensor is held at a time. Errors: those of reading, inferring and writing. */
+/** Converts a class-to-image PixNerd and returns the new file's size; one tensor is held at a time. Errors: of reading, inferring, writing. */
 export const convertWeights = (from: string, to: string, options: ConvertOptions = {}): TaskEither<FileError, number> =>
   TE.bracket(
     openWeights(from, options),

@@ -18,7 +18,7 @@ const readGif = (bytes: Uint8Array): { readonly frames: readonly Frame[]; readon
   let at = 13 + global.length * 3;
   let [delay, repeats] = [0, -1];
   const frames: Frame[] = [];
-  for (; bytes[at] !== 0x3b; ) {
+  for (; bytes[at] !== 0x3b;) {
     if (bytes[at] === 0x21) {
       if (bytes[at + 1] === 0xf9) delay = uint16(at + 4) * 10;
       else repeats = uint16(at + 16);
@@ -47,7 +47,7 @@ const unpack = (bytes: readonly number[], minimum: number): number[] => {
   const clear = 1 << minimum;
   const pixels: number[] = [];
   let [table, size, previous]: [number[][], number, number[] | undefined] = [[], minimum + 1, undefined];
-  for (let bit = 0; bit + size <= bytes.length * 8; ) {
+  for (let bit = 0; bit + size <= bytes.length * 8;) {
     let code = 0;
     for (let i = 0; i < size; i++) code |= ((bytes[(bit + i) >> 3]! >> ((bit + i) & 7)) & 1) << i;
     bit += size;

@@ -1,9 +1,5 @@
 /** Animated GIFs of a sampling trajectory: grey frames are kept exactly, colour frames get a palette of 256 colours each. */
-import type { TaskEither } from 'fp-ts/TaskEither';
 import * as gifenc from 'gifenc';
-import { writeFileAtomic } from './atomic.ts';
-import type { WriteOptions } from './atomic.ts';
-import type { FileError } from './errors.ts';
 import { checked } from './picture.ts';
 import type { Picture } from './picture.ts';
 
@@ -31,10 +27,6 @@ export const encodeGif = (frames: readonly Picture[], { delay = 80, lastDelay = 
   gif.finish();
   return gif.bytes();
 };
-
-/** Writes an animated GIF and returns the file's size. Errors: not-writable, aborted. */
-export const writeGif = (path: string, frames: readonly Picture[], options: GifOptions & WriteOptions = {}): TaskEither<FileError, number> =>
-  writeFileAtomic(path, encodeGif(frames, options), options);
 
 interface Indexed {
   readonly palette: number[][];

@@ -3,8 +3,8 @@ import * as E from 'fp-ts/Either';
 import { expect, test } from 'vitest';
 import { inferC2iConfig, shapesOf } from './infer-config.ts';
 import type { C2iConfig } from './infer-config.ts';
+import { openWeights } from './open.ts';
 import { opened, refused } from './test-folder.ts';
-import { openWeights } from './weights.ts';
 
 type Shapes = ReadonlyMap<string, readonly number[]>;
 
@@ -35,25 +35,48 @@ const changed = (changes: Readonly<Record<string, readonly number[] | null>>): S
   return shapes;
 };
 
-const renumbered = (from: string, to: string): Shapes => new Map([...base].map(([name, shape]) => [name.replace(`blocks.${from}.`, `blocks.${to}.`), shape]));
+const renumbered = (from: string, to: string): Shapes =>
+  new Map([...base].map(([name, shape]) => [name.replace(`blocks.${from}.`, `blocks.${to}.`), shape]));
 
 const bad: readonly (readonly [string, Shapes, string])[] = [
   ['a missing tensor', changed({ 'final_layer.linear.weight': null }), 'final_layer.linear.weight is missing'],
   ['a vector for a matrix', changed({ 's_embedder.proj.weight': [1024] }), 's_embedder.proj.weight is [1024], a matrix is needed'],
   ['no square patch', changed({ 's_embedder.proj.weight': [1024, 600] }), '600 values, which is no square patch of 3 channels'],
-  ['another pixel width', changed({ 'x_embedder.embedder.0.weight': [32, 67] }), 'x_embedder.embedder.0.weight is [32, 67], but the other tensors ask for [64, 67]'],
+  [
+    'another pixel width', changed({ 'x_embedder.embedder.0.weight': [32, 67] }),
+    'x_embedder.embedder.0.weight is [32, 67], but the other tensors ask for [64, 67]',
+  ],
   ['another number of channels', changed({ 'x_embedder.embedder.0.weight': [64, 65] }), 'ask for [64, 67]'],
   ['another class width', changed({ 'y_embedder.embedding_table.weight': [1001, 512] }), 'ask for [1001, 1024]'],
   ['no class', changed({ 'y_embedder.embedding_table.weight': [1, 1024] }), 'at least one class and the null class'],
-  ['heads that do not divide', changed(Object.fromEntries(Array.from({ length: 22 }, (_, i) => [`blocks.${i}.attn.q_norm.weight`, [60]]))), '1024 is not a multiple of the head size 60'],
-  ['one block of other heads', changed({ 'blocks.7.attn.q_norm.weight': [32] }), 'blocks.7.attn.q_norm.weight has 32 entries where the first block has 64'],
+  [
+    'heads that do not divide', changed(Object.fromEntries(Array.from({ length: 22 }, (_, i) => [`blocks.${i}.attn.q_norm.weight`, [60]]))),
+    '1024 is not a multiple of the head size 60',
+  ],
+  [
+    'one block of other heads', changed({ 'blocks.7.attn.q_norm.weight': [32] }),
+    'blocks.7.attn.q_norm.weight has 32 entries where the first block has 64',
+  ],
   ['no q_norm', changed({ 'blocks.7.attn.q_norm.weight': null }), 'blocks.7.attn.q_norm.weight is missing'],
-  ['a head size of 2', changed(Object.fromEntries(Array.from({ length: 22 }, (_, i) => [`blocks.${i}.attn.q_norm.weight`, [2]]))), 'head_dim is 2, but must be a multiple of 4'],
-  ['a broken ratio', changed({ 'blocks.22.param_generator1.0.weight': [16000, 1024], 'blocks.23.param_generator1.0.weight': [16000, 1024] }), '16000 rows, which is no multiple of 2 * 64^2'],
-  ['one NeRF block of another ratio', changed({ 'blocks.23.param_generator1.0.weight': [8192, 1024] }), 'has 8192 entries where the first block has 16384'],
+  [
+    'a head size of 2', changed(Object.fromEntries(Array.from({ length: 22 }, (_, i) => [`blocks.${i}.attn.q_norm.weight`, [2]]))),
+    'head_dim is 2, but must be a multiple of 4',
+  ],
+  [
+    'a broken ratio', changed({ 'blocks.22.param_generator1.0.weight': [16000, 1024], 'blocks.23.param_generator1.0.weight': [16000, 1024] }),
+    '16000 rows, which is no multiple of 2 * 64^2',
+  ],
+  [
+    'one NeRF block of another ratio', changed({ 'blocks.23.param_generator1.0.weight': [8192, 1024] }),
+    'has 8192 entries where the first block has 16384',
+  ],
   ['a generator of another width', changed({ 'blocks.23.param_generator1.0.weight': [16384, 64] }), 'ask for [16384, 1024]'],
   ['a gap in the blocks', renumbered('5', '40'), 'blocks.5 is missing (blocks.40 is there)'],
-  ['a NeRF block in front', new Map([...base].map(([name, shape]) => [name.replace(/blocks\.(\d+)\./, (_, i) => `blocks.${23 - Number(i)}.`), shape])), 'blocks.23 is a transformer block behind a NeRF block'],
+  [
+    'a NeRF block in front',
+    new Map([...base].map(([name, shape]) => [name.replace(/blocks\.(\d+)\./, (_, i) => `blocks.${23 - Number(i)}.`), shape])),
+    'blocks.23 is a transformer block behind a NeRF block',
+  ],
   ['nothing', new Map(), 'there are no transformer blocks'],
 ]; // prettier-ignore
 

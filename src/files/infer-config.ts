@@ -7,6 +7,7 @@ import * as E from 'fp-ts/Either';
 import { fileError } from './errors.ts';
 import type { FileError } from './errors.ts';
 import { showShape } from './tensor-file.ts';
+import type { Weights } from './weights.ts';
 
 /** The constructor arguments of the authors' c2i PixNerDiT, with their names. */
 export interface C2iConfig {
@@ -38,9 +39,9 @@ export const inferC2iConfig = (shapes: Shapes, path = 'weights'): E.Either<FileE
   return E.left(fileError('mismatch', path, `the size of the model cannot be read off its tensors:${lines([...problems])}`));
 };
 
-/** Shapes by name, as `inferC2iConfig` and `checkWeights` take them, of anything that lists its tensors. */
-export const shapesOf = (tensors: { names(): readonly string[]; info(name: string): { readonly shape: Shape } | undefined }): Shapes =>
-  new Map(tensors.names().flatMap((name) => (tensors.info(name) === undefined ? [] : [[name, tensors.info(name)!.shape]])));
+/** Shapes by name, as `inferC2iConfig` and `checkWeights` take them. */
+export const shapesOf = (weights: Pick<Weights, 'names' | 'info'>): Shapes =>
+  new Map(weights.names().map((name) => [name, weights.info(name)!.shape])); // every listed name has an entry
 
 const lines = (problems: readonly string[]): string =>
   [...problems.slice(0, 12), ...(problems.length > 12 ? [`... and ${problems.length - 12} more`] : [])].map((line) => `\n    ${line}`).join('');
@@ -149,6 +150,7 @@ const pixelRatio = (shapes: Shapes, nerf: readonly number[], hidden: number, pix
   const rows = agreed(generators.map((shape) => shape?.[0]), nameOf, report); // prettier-ignore
   if (rows === undefined) return NaN;
   const ratio = rows / (2 * pixelWidth ** 2);
-  if (!Number.isInteger(ratio)) report(`${nameOf(0)} has ${rows} rows, which is no multiple of 2 * ${pixelWidth}^2 (two matrices of NeRF width ${pixelWidth})`);
+  if (!Number.isInteger(ratio))
+    report(`${nameOf(0)} has ${rows} rows, which is no multiple of 2 * ${pixelWidth}^2 (two matrices of NeRF width ${pixelWidth})`);
   return ratio;
 };

@@ -1,5 +1,5 @@
 /** Random access to a file on disk through a FileHandle (fs.openAsBlob is wrong above 4 GiB in Node 20). */
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { fail } from './errors.ts';
 import { checkRange } from './random-access.ts';
@@ -10,12 +10,11 @@ const largestRead = 2 ** 30;
 
 /** Opens a regular file for reading; throws a fault or a system error, for `attempt` to catch. */
 export const openFile = async (path: string): Promise<RandomAccess> => {
+  // asked before opening, since opening a pipe waits for its writer
+  if (!(await stat(path)).isFile()) fail('not-readable', path, 'this is not a file that can be read; give the path of a regular file');
   const handle = await open(path, 'r');
   try {
-    const stat = await handle.stat();
-    if (stat.isDirectory()) fail('not-readable', path, 'this is a folder, a file is needed');
-    if (!stat.isFile()) fail('not-readable', path, 'this is not a regular file');
-    return fileAccess(handle, path, stat.size);
+    return fileAccess(handle, path, (await handle.stat()).size);
   } catch (thrown) {
     await handle.close();
     throw thrown;
@@ -28,7 +27,7 @@ const fileAccess = (handle: FileHandle, name: string, size: number): RandomAcces
   read: async (offset, length) => {
     checkRange(name, size, offset, length);
     const bytes = new Uint8Array(length);
-    for (let done = 0; done < length; ) done += await readSome(handle, bytes, done, offset + done, name);
+    for (let done = 0; done < length;) done += await readSome(handle, bytes, done, offset + done, name);
     return bytes;
   },
   close: () => handle.close(),

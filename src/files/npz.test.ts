@@ -3,9 +3,10 @@ import { readdir } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { crc32 } from './crc32.ts';
 import { openFile } from './node-file.ts';
-import { npyHeader, npzPieces, writeNpz } from './npz.ts';
+import { npyHeader, npzPieces } from './npz.ts';
 import type { RandomAccess } from './random-access.ts';
 import { inFolder, opened, refused } from './test-folder.ts';
+import { writeNpz } from './write.ts';
 import { entryDataStart, readZipDirectory, readZipEntry } from './zip.ts';
 
 const image = (i: number): Uint8Array => Uint8Array.from({ length: 12 }, (_, j) => i * 12 + j);

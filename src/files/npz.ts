@@ -3,11 +3,7 @@
  *
  * The number of images is known beforehand, so the array's header is written first and the images stream through: none is held.
  */
-import type { TaskEither } from 'fp-ts/TaskEither';
-import { writeFileAtomic } from './atomic.ts';
-import type { WriteOptions } from './atomic.ts';
 import { fail } from './errors.ts';
-import type { FileError } from './errors.ts';
 import { zipOfOne } from './zip-write.ts';
 
 /** Shape of the array. */
@@ -21,14 +17,7 @@ export interface ImageArray {
 /** Pixels of one image or of several that follow each other (HWC bytes). */
 export type Images = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
-/**
- * Writes exactly `shape.count` images and returns the file's size.
- * Errors: not-writable, aborted; invalid-input for fewer or more images or pieces of a wrong length.
- */
-export const writeNpz = (path: string, shape: ImageArray, images: Images, options: WriteOptions = {}): TaskEither<FileError, number> =>
-  writeFileAtomic(path, npzPieces(path, shape, images), options);
-
-/** The pieces of the file; `path` is for messages only. */
+/** The pieces of the file; `path` is for messages only. Faults: invalid-input for fewer or more images than announced or pieces of a wrong length. */
 export const npzPieces = (path: string, shape: ImageArray, images: Images): AsyncGenerator<Uint8Array> => {
   const header = npyHeader([shape.count, shape.height, shape.width, shape.channels]);
   const size = header.length + shape.count * imageBytes(shape);

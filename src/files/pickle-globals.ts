@@ -109,11 +109,11 @@ const isSizes = (value: PickleValue | undefined): value is number[] => Array.isA
 // Modules of which no name belongs into a file of weights: they run programs, load code or reach files and the network.
 const dangerousModules: ReadonlySet<string> = new Set(
   (
-    '_frozen_importlib _io _pickle _posixsubprocess _socket _thread aiohttp asyncio atexit bdb cProfile cloudpickle code codeop commands concurrent ' +
-    'ctypes dill doctest distutils fileinput ftplib gc http httplib imaplib imp importlib io joblib linecache marshal mmap multiprocessing ' +
-    'nt ntpath operator os paramiko pdb pickle pip pkgutil poplib popen2 posix posixpath profile pty pydoc requests runpy setuptools ' +
-    'shelve shutil site smtplib socket socketserver sqlite3 ssl subprocess sys tempfile telnetlib thread threading timeit trace turtle ' +
-    'urllib urllib2 venv webbrowser winreg xmlrpc zipimport zipfile'
+    '_frozen_importlib _io _pickle _posixsubprocess _socket _thread aiohttp asyncio atexit bdb cProfile cloudpickle code codeop commands ' +
+    'concurrent ctypes dill doctest distutils fileinput ftplib gc http httplib imaplib imp importlib io joblib linecache marshal mmap ' +
+    'multiprocessing nt ntpath operator os paramiko pdb pickle pip pkgutil poplib popen2 posix posixpath profile pty pydoc requests runpy ' +
+    'setuptools shelve shutil site smtplib socket socketserver sqlite3 ssl subprocess sys tempfile telnetlib thread threading timeit trace ' +
+    'turtle urllib urllib2 venv webbrowser winreg xmlrpc zipimport zipfile'
   ).split(' '),
 );
 
@@ -140,7 +140,7 @@ const plainBuiltins: ReadonlySet<string> = new Set(
   'bool bytearray bytes complex dict float frozenset int list long object range set slice str tuple unicode xrange'.split(' '),
 );
 
-/** Names that could run code, whether or not they are called; a dotted name may reach through a harmless module ("torch", "serialization.os.system"). */
+/** Names that could run code, called or not; a dotted name may reach through a harmless module ("torch", "serialization.os.system"). */
 const isDangerous = (module: string, name: string): boolean => {
   const [first, ...path] = name.split('.');
   if (module === '__builtin__' || module === 'builtins') return path.length > 0 || (!plainBuiltins.has(name) && !/^[A-Z]\w*$/.test(name));

@@ -7,8 +7,9 @@ import type { Constructors, PickleValue } from './pickle.ts';
 import { torchConstructors } from './pickle-globals.ts';
 
 // {'ints': [0, 1, -1, 255, 65535, -7, 2**31, -2**31 - 1, 2**40, 2**63, -2**70], 'floats': [1.5, -0.25, 1e300, inf], 'flags': (True, False, None),
-//  'texts': ('x', 'café', '', "it's"), 'bytes': b'\x00\xffA', 'set': {3}, 'frozen': frozenset([2]), 'twice': [shared, shared] with shared = ['shared'],
-//  'empty': [(), [], {}], 'tuples': ((1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)), 'ordered': OrderedDict([('k', 1)])}
+//  'texts': ('x', 'café', '', "it's"), 'bytes': b'\x00\xffA', 'set': {3}, 'frozen': frozenset([2]),
+//  'twice': [shared, shared] with shared = ['shared'], 'empty': [(), [], {}], 'tuples': ((1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)),
+//  'ordered': OrderedDict([('k', 1)])}
 const byProtocol: readonly string[] = [
   [
     'KGRwMApWaW50cwpwMQoobHAyCkkwCmFJMQphSS0xCmFJMjU1CmFJNjU1MzUKYUktNwphTDIxNDc0ODM2NDhMCmFMLTIxNDc0ODM2NDlMCmFMMTA5OTUxMTYy',

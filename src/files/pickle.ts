@@ -84,8 +84,14 @@ const popMark = ({ stack, marks, input }: Machine): PickleValue[] => {
   return stack.splice(height);
 };
 
-const push = (read: (input: PickleBytes) => PickleValue): Step => (machine) => void machine.stack.push(read(machine.input));
-const put = (index: (machine: Machine) => number): Step => (machine) => void machine.memo.set(index(machine), top(machine));
+const push =
+  (read: (input: PickleBytes) => PickleValue): Step =>
+  (machine) =>
+    void machine.stack.push(read(machine.input));
+const put =
+  (index: (machine: Machine) => number): Step =>
+  (machine) =>
+    void machine.memo.set(index(machine), top(machine));
 
 const get =
   (index: (input: PickleBytes) => number): Step =>
@@ -177,8 +183,10 @@ const protocol: Step = ({ input }) => {
   if (version > 5) throw new PickleFault(`protocol ${version} is not known`);
 };
 
-const persistent = (read: (machine: Machine) => PickleValue): Step => (machine) =>
-  void machine.stack.push(machine.constructors.persistent(read(machine)));
+const persistent =
+  (read: (machine: Machine) => PickleValue): Step =>
+  (machine) =>
+    void machine.stack.push(machine.constructors.persistent(read(machine)));
 
 const refuse =
   (what: string): Step =>

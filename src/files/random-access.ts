@@ -10,8 +10,8 @@ import { fail } from './errors.ts';
 export interface RandomAccess {
   readonly name: string;
   readonly size: number;
-  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
-  close(): Promise<void>;
+  readonly read: (offset: number, length: number) => Promise<Uint8Array<ArrayBuffer>>;
+  readonly close: () => Promise<void>;
 }
 
 /** Random access to bytes in memory. */

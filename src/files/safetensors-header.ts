@@ -92,7 +92,8 @@ const parseTensor = (name: string, entry: unknown, dataStart: number, path: stri
   return place(dtype, shape, dataStart + offsets[0]!, dataStart + offsets[1]!, bad);
 };
 
-const isSizes = (value: unknown): value is readonly number[] => Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+const isSizes = (value: unknown): value is readonly number[] =>
+  Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 
 const place = (dtype: FileDType, shape: readonly number[], begin: number, end: number, bad: (what: string) => never): Placed => {
   const bytes = elementCount(shape) * byteWidth(dtype);
@@ -105,8 +106,7 @@ const checkPlacement = (tensors: ReadonlyMap<string, Placed>, dataStart: number,
   const inOrder = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
   let covered = dataStart;
   for (const [name, { begin, end }] of inOrder) {
-    if (end > fileSize)
-      fail('truncated', path, `tensor ${name} ends at byte ${end}, the file at byte ${fileSize}; is the download complete?`);
+    if (end > fileSize) fail('truncated', path, `tensor ${name} ends at byte ${end}, the file at byte ${fileSize}; is the download complete?`);
     if (begin < covered) fail('corrupt', path, `tensor ${name} overlaps the one before it (starts at byte ${begin}, ${covered} is taken)`);
     if (begin > covered) fail('corrupt', path, `${begin - covered} bytes before tensor ${name} belong to no tensor`);
     covered = end;

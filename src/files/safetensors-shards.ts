@@ -63,7 +63,7 @@ const parseObject = (text: string, path: string): Partial<Record<string, object>
   try {
     const parsed: unknown = JSON.parse(text);
     // its two fields are checked by the caller
-    if (typeof parsed === 'object' && parsed !== null) return parsed as Partial<Record<string, object>>;
+    if (typeof parsed === 'object' && parsed !== null) return parsed;
   } catch {
     // falls through to the fault below
   }

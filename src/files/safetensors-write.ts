@@ -1,11 +1,7 @@
-/** Writes safetensors: a header from the declared names, formats and shapes, then each tensor's data as it comes, never all at once. */
-import type { TaskEither } from 'fp-ts/TaskEither';
-import { writeFileAtomic } from './atomic.ts';
-import type { WriteOptions } from './atomic.ts';
+/** Makes safetensors: a header from the declared names, formats and shapes, then each tensor's data as it comes, never all at once. */
 import { byteWidth } from './dtype.ts';
 import type { FileDType } from './dtype.ts';
 import { FileFault, fail, fileError } from './errors.ts';
-import type { FileError } from './errors.ts';
 import { byteCount, showShape } from './tensor-file.ts';
 import type { TensorInfo } from './tensor-file.ts';
 
@@ -16,17 +12,9 @@ export interface TensorToWrite extends TensorInfo {
 }
 
 /**
- * Writes the tensors (largest element width first, otherwise in the given order) and returns the file's size.
- * Errors: not-writable, aborted; invalid-input for a repeated name or data of a wrong length.
+ * The pieces of the file: the tensors with the largest element width first, otherwise in the given order. `path` is for messages only.
+ * Faults: invalid-input for a repeated name or data of a wrong length.
  */
-export const writeSafetensors = (
-  path: string,
-  tensors: readonly TensorToWrite[],
-  metadata: Readonly<Record<string, string>> = {},
-  options: WriteOptions = {},
-): TaskEither<FileError, number> => writeFileAtomic(path, safetensorsPieces(path, tensors, metadata), options);
-
-/** The pieces of the file in order; `path` is for messages only. */
 export async function* safetensorsPieces(
   path: string,
   tensors: readonly TensorToWrite[],
@@ -49,7 +37,11 @@ const readData = async (path: string, tensor: TensorToWrite): Promise<ArrayBuffe
 
 const dataBytes = (path: string, tensor: TensorToWrite, { buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array => {
   if (byteLength !== byteCount(tensor))
-    fail('invalid-input', path, `tensor ${tensor.name} ${showShape(tensor.shape)} of ${tensor.dtype} needs ${byteCount(tensor)} bytes, got ${byteLength}`);
+    fail(
+      'invalid-input',
+      path,
+      `tensor ${tensor.name} ${showShape(tensor.shape)} of ${tensor.dtype} needs ${byteCount(tensor)} bytes, got ${byteLength}`,
+    );
   return new Uint8Array(buffer, byteOffset, byteLength);
 };
 
@@ -64,7 +56,9 @@ const headerBytes = (path: string, tensors: readonly TensorToWrite[], metadata: 
     entries.push([tensor.name, { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [at, end] }]);
     at = end;
   }
-  return framed(`{${[['__metadata__', metadata] as const, ...entries].map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`);
+  return framed(
+    `{${[['__metadata__', metadata] as const, ...entries].map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`,
+  );
 };
 
 /** Length prefix and spaces after the JSON, so that the data starts at a multiple of 8. */

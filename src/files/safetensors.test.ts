@@ -7,13 +7,15 @@ import { bytesOf } from './checkpoint-fixture.ts';
 import { byteWidth, fileDTypes, isFileDType } from './dtype.ts';
 import { attempt } from './errors.ts';
 import type { FileError } from './errors.ts';
+import { openTensorFile } from './open.ts';
 import { memoryAccess } from './random-access.ts';
-import { safetensorsPieces, writeSafetensors } from './safetensors-write.ts';
+import { safetensorsPieces } from './safetensors-write.ts';
 import type { TensorToWrite } from './safetensors-write.ts';
-import { openSafetensors, safetensorsOf } from './safetensors.ts';
+import { safetensorsOf } from './safetensors.ts';
 import { elementCount, readFloat32 } from './tensor-file.ts';
 import type { TensorFile } from './tensor-file.ts';
 import { inFolder, opened, refused } from './test-folder.ts';
+import { writeSafetensors } from './write.ts';
 
 const openBytes = (bytes: Uint8Array): Promise<E.Either<FileError, TensorFile>> => attempt('x', () => safetensorsOf(memoryAccess(bytes, 'x')))();
 
@@ -29,7 +31,12 @@ const fileWith = (header: string, dataLength: number, announced = new TextEncode
 const entry = (dtype: string, shape: readonly number[], begin: number, end: number): object => ({ dtype, shape, data_offsets: [begin, end] });
 const header = (entries: object): string => JSON.stringify(entries);
 
-const f32 = (name: string, ...values: number[]): TensorToWrite => ({ name, dtype: 'F32', shape: [values.length], data: () => Float32Array.from(values) });
+const f32 = (name: string, ...values: number[]): TensorToWrite => ({
+  name,
+  dtype: 'F32',
+  shape: [values.length],
+  data: () => Float32Array.from(values),
+});
 
 test('a file with every kind of entry is read', async () => {
   const text = header({ __metadata__: { a: 'b' }, w: entry('F32', [2, 1], 0, 8), empty: entry('I64', [0, 3], 8, 8), scalar: entry('U8', [], 8, 9) });
@@ -39,7 +46,9 @@ test('a file with every kind of entry is read', async () => {
   expect([...(await readFloat32(file, 'w'))]).toEqual([0, 0]);
   expect((await readFloat32(file, 'empty')).length).toBe(0);
   expect([...(await readFloat32(file, 'scalar'))]).toEqual([0]);
-  expect(await attempt('x', () => readFloat32(file, 'none'))()).toMatchObject(E.left({ kind: 'missing', message: expect.stringContaining('no tensor none') }));
+  expect(await attempt('x', () => readFloat32(file, 'none'))()).toMatchObject(
+    E.left({ kind: 'missing', message: expect.stringContaining('no tensor none') }),
+  );
 });
 
 const bad: readonly (readonly [string, Uint8Array, FileError['kind'], string])[] = [
@@ -51,7 +60,10 @@ const bad: readonly (readonly [string, Uint8Array, FileError['kind'], string])[]
   ['a JSON list', fileWith('[]', 0), 'corrupt', 'not a JSON object'],
   ['an unknown dtype', fileWith(header({ w: entry('F31', [1], 0, 4) }), 4), 'unsupported', 'tensor w: dtype F31 is not known (known: BOOL'],
   ['no dtype', fileWith(header({ w: { shape: [1], data_offsets: [0, 4] } }), 4), 'unsupported', 'dtype undefined'],
-  ['a wrong dtype for its bytes', fileWith(header({ w: entry('F64', [1], 0, 4) }), 4), 'corrupt', 'shape [1] of F64 needs 8 bytes, its offsets span 4'],
+  [
+    'a wrong dtype for its bytes', fileWith(header({ w: entry('F64', [1], 0, 4) }), 4),
+    'corrupt', 'shape [1] of F64 needs 8 bytes, its offsets span 4',
+  ],
   ['a negative size', fileWith(header({ w: entry('F32', [-1], 0, 4) }), 4), 'corrupt', 'not a list of sizes'],
   ['a broken size', fileWith(header({ w: entry('F32', [0.5], 0, 2) }), 2), 'corrupt', 'not a list of sizes'],
   ['a shape that is no list', fileWith('{"w":{"dtype":"F32","shape":4,"data_offsets":[0,4]}}', 4), 'corrupt', 'not a list of sizes'],
@@ -61,9 +73,16 @@ const bad: readonly (readonly [string, Uint8Array, FileError['kind'], string])[]
   ['one offset', fileWith('{"w":{"dtype":"F32","shape":[1],"data_offsets":[0]}}', 4), 'corrupt', 'not a pair'],
   ['tensors that overlap', fileWith(header({ v: entry('F32', [2], 0, 8), w: entry('F32', [2], 4, 12) }), 12), 'corrupt', 'tensor w overlaps'],
   ['tensors at one place', fileWith(header({ v: entry('F32', [1], 0, 4), w: entry('F32', [1], 0, 4) }), 4), 'corrupt', 'overlaps'],
-  ['a hole', fileWith(header({ v: entry('F32', [1], 0, 4), w: entry('F32', [1], 8, 12) }), 12), 'corrupt', '4 bytes before tensor w belong to no tensor'],
+  [
+    'a hole', fileWith(header({ v: entry('F32', [1], 0, 4), w: entry('F32', [1], 8, 12) }), 12),
+    'corrupt', '4 bytes before tensor w belong to no tensor',
+  ],
   ['a left-over', fileWith(header({ v: entry('F32', [1], 0, 4) }), 9), 'corrupt', 'the last 5 bytes belong to no tensor'],
-  ['a name twice', fileWith('{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\\u0077":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1), 'corrupt', 'lists "w" twice'],
+  [
+    'a name twice',
+    fileWith('{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\\u0077":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1),
+    'corrupt', 'lists "w" twice',
+  ],
   ['a field twice', fileWith('{"w":{"dtype":"U8","dtype":"I8","shape":[1],"data_offsets":[0,1]}}', 1), 'corrupt', 'lists "dtype" twice'],
   ['metadata of numbers', fileWith(header({ __metadata__: { a: 1 } }), 0), 'corrupt', 'entry a is not a string'],
   ['an entry that is null', fileWith('{"w":null}', 0), 'corrupt', 'its entry is not an object'],
@@ -81,10 +100,17 @@ test('a tensor called __proto__ is a tensor like any other', async () => {
 });
 
 const arbitraryTensors = fc
-  .uniqueArray(fc.record({ name: fc.string({ unit: 'grapheme' }), dtype: fc.constantFrom(...fileDTypes.filter(isFileDType)), shape: fc.array(fc.nat(4), { maxLength: 3 }) }), {
-    selector: ({ name }) => name,
-    maxLength: 6,
-  })
+  .uniqueArray(
+    fc.record({
+      name: fc.string({ unit: 'grapheme' }),
+      dtype: fc.constantFrom(...fileDTypes.filter(isFileDType)),
+      shape: fc.array(fc.nat(4), { maxLength: 3 }),
+    }),
+    {
+      selector: ({ name }) => name,
+      maxLength: 6,
+    },
+  )
   .filter((tensors) => tensors.every(({ name }) => name !== '__metadata__'));
 
 test('what is written is read back: names, shapes, formats, bytes, metadata', async () => {
@@ -128,9 +154,13 @@ test('every truncation and every damage is an error value or another file', asyn
 test('wide elements come first and the data is aligned', () =>
   inFolder(async (folder) => {
     const path = join(folder, 'mixed.safetensors');
-    const tensors: TensorToWrite[] = [{ name: 'byte', dtype: 'U8', shape: [1], data: () => Uint8Array.of(7) }, f32('w', 1), { name: 'd', dtype: 'F64', shape: [], data: () => Float64Array.of(2) }];
+    const tensors: TensorToWrite[] = [
+      { name: 'byte', dtype: 'U8', shape: [1], data: () => Uint8Array.of(7) },
+      f32('w', 1),
+      { name: 'd', dtype: 'F64', shape: [], data: () => Float64Array.of(2) },
+    ];
     const size = opened(await writeSafetensors(path, tensors, { a: 'ä' })());
-    const file = opened(await openSafetensors(path)());
+    const file = opened(await openTensorFile(path)());
     expect([...file.tensors.keys()]).toEqual(['d', 'w', 'byte']);
     expect(size % 8).toBe((8 + 4 + 1) % 8);
     expect(file.metadata).toEqual({ a: 'ä' });
@@ -159,7 +189,7 @@ const writeShards = async (folder: string, weightMap: object): Promise<string> =
 test('a sharded set is one file of tensors', () =>
   inFolder(async (folder) => {
     const index = await writeShards(folder, { one: 'a.safetensors', three: 'b.safetensors', two: 'a.safetensors' });
-    const file = opened(await openSafetensors(index)());
+    const file = opened(await openTensorFile(index)());
     expect([...file.tensors.keys()]).toEqual(['one', 'three', 'two']);
     expect(file.metadata).toEqual({ total_size: '24' });
     expect([...(await readFloat32(file, 'three'))]).toEqual([3, 3, 3]);
@@ -176,7 +206,7 @@ test.each([
   [{ one: 1 }, 'corrupt', 'not a file name'],
 ])('an index with %j is refused', (weightMap, kind, sentence) =>
   inFolder(async (folder) => {
-    const fault = refused(await openSafetensors(await writeShards(folder, weightMap))());
+    const fault = refused(await openTensorFile(await writeShards(folder, weightMap))());
     expect(fault.message).toContain(sentence);
     expect(fault.kind).toBe(kind);
   }),
@@ -186,7 +216,7 @@ test.each(['', '[]', 'null', '{"weight_map":null}', '{"weight_map":"x'])('the in
   inFolder(async (folder) => {
     const index = join(folder, 'x.index.json');
     await writeFile(index, text);
-    expect(refused(await openSafetensors(index)()).kind).toBe('corrupt');
+    expect(refused(await openTensorFile(index)()).kind).toBe('corrupt');
   }),
 );
 
@@ -202,7 +232,7 @@ test('a file of 4.8 GB is opened and read in little memory', () =>
     await handle.write(tail);
     await handle.close();
     const before = process.memoryUsage().rss;
-    const file = opened(await openSafetensors(path)());
+    const file = opened(await openTensorFile(path)());
     expect([...(await readFloat32(file, 'last'))]).toEqual([1, 2, 3]);
     expect(process.memoryUsage().rss - before).toBeLessThan(100e6);
     await file.close();

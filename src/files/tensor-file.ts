@@ -19,8 +19,8 @@ export interface TensorFile {
   /** Tensors in a number format that is not read here (complex, quantised), with its name. */
   readonly unreadable: ReadonlyMap<string, string>;
   /** The elements in row-major order, in the stored format. */
-  readBytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
-  close(): Promise<void>;
+  readonly readBytes: (name: string) => Promise<Uint8Array<ArrayBuffer>>;
+  readonly close: () => Promise<void>;
 }
 
 /** Number of elements of a shape (1 for a scalar); a zero wins even over sizes whose product is not a number any more. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { openSafetensors } from './safetensors.ts';
+import { openTensorFile } from './open.ts';
 import { readFloat32 } from './tensor-file.ts';
 import { opened } from './test-folder.ts';
 import { fromUint8, toUint8 } from './uint8.ts';
@@ -7,7 +7,7 @@ import { fromUint8, toUint8 } from './uint8.ts';
 const golden = 'property-tests/goldens/blocks/uint8.safetensors';
 
 test('both directions are exactly the authors’', async () => {
-  const file = opened(await openSafetensors(golden)());
+  const file = opened(await openTensorFile(golden)());
   expect([...toUint8(await readFloat32(file, 'in.x'))]).toEqual([...(await file.readBytes('out.u8'))]);
   expect([...fromUint8(await file.readBytes('in.u8'))]).toEqual([...(await readFloat32(file, 'out.x'))]);
   await file.close();

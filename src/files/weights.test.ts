@@ -5,15 +5,20 @@ import { expect, test } from 'vitest';
 import { bytesOf, checkpointEntries, dict, tensor, zipOf } from './checkpoint-fixture.ts';
 import { checkWeights } from './check-weights.ts';
 import { shapesOf } from './infer-config.ts';
-import { writeSafetensors } from './safetensors-write.ts';
+import { openTensorFile, openWeights } from './open.ts';
 import type { TensorToWrite } from './safetensors-write.ts';
 import { inFolder, opened, refused } from './test-folder.ts';
-import { openTensorFile, openWeights } from './weights.ts';
 import type { Weights } from './weights.ts';
+import { writeSafetensors } from './write.ts';
 
 const goldens = 'property-tests/goldens/ckpt';
 
-const f32 = (name: string, ...values: number[]): TensorToWrite => ({ name, dtype: 'F32', shape: [values.length], data: () => Float32Array.from(values) });
+const f32 = (name: string, ...values: number[]): TensorToWrite => ({
+  name,
+  dtype: 'F32',
+  shape: [values.length],
+  data: () => Float32Array.from(values),
+});
 
 const withTensors = <A>(tensors: readonly TensorToWrite[], use: (path: string) => Promise<A>): Promise<A> =>
   inFolder(async (folder) => {
@@ -53,7 +58,10 @@ test('plain names are taken as they are', () =>
 test('a prefix that is not there is an error that says what is', () =>
   withTensors([f32('ema_denoiser.a', 1), f32('other', 1)], async (path) => {
     const fault = refused(await openWeights(path, { prefix: 'denoiser.' })());
-    expect(fault).toMatchObject({ kind: 'missing', message: `${path}: there are no tensors denoiser.* in the file; it has 1 tensors ema_denoiser.*, 1 tensors without a prefix` });
+    expect(fault).toMatchObject({
+      kind: 'missing',
+      message: `${path}: there are no tensors denoiser.* in the file; it has 1 tensors ema_denoiser.*, 1 tensors without a prefix`,
+    });
   }));
 
 test('a file without tensors has no weights', () =>
@@ -74,9 +82,23 @@ test('what the file is is seen from its content, not from its name', () =>
     expect(refused(await openWeights(path)())).toMatchObject({ kind: 'corrupt', message: expect.stringContaining('no safetensors file') });
   }));
 
+test.each([0x4b50, 0x0280])('a header whose length looks like another format (%i bytes) is no obstacle', (length) =>
+  inFolder(async (folder) => {
+    const path = join(folder, 'odd.safetensors');
+    const text = JSON.stringify({ w: { dtype: 'U8', shape: [1], data_offsets: [0, 1] } }).padEnd(length);
+    await writeFile(path, Uint8Array.from([length & 255, length >> 8, 0, 0, 0, 0, 0, 0, ...new TextEncoder().encode(text), 7]));
+    const weights = opened(await openWeights(path)());
+    expect(await read(weights, 'w')).toEqual([7]);
+    await weights.close();
+  }),
+);
+
 test('a folder stands for the weights in it', () =>
   inFolder(async (folder) => {
-    expect(refused(await openWeights(folder)())).toMatchObject({ kind: 'not-found', message: expect.stringContaining('model.safetensors.index.json') });
+    expect(refused(await openWeights(folder)())).toMatchObject({
+      kind: 'not-found',
+      message: expect.stringContaining('model.safetensors.index.json'),
+    });
     opened(await writeSafetensors(join(folder, 'model.safetensors'), [f32('a', 1)])());
     const single = opened(await openWeights(folder)());
     expect(single.names()).toEqual(['a']);
@@ -103,7 +125,10 @@ test('a half-precision checkpoint with NaN is refused when it is read', () =>
   inFolder(async (folder) => {
     const path = join(folder, 'nan.ckpt');
     const half = tensor({ type: 'HalfStorage', elements: 2, shape: [2], stride: [1] });
-    await writeFile(path, zipOf(checkpointEntries(dict({ state_dict: dict({ 'denoiser.w': half }) }), { 0: bytesOf(Uint16Array.of(0x3c00, 0x7e00)) })));
+    await writeFile(
+      path,
+      zipOf(checkpointEntries(dict({ state_dict: dict({ 'denoiser.w': half }) }), { 0: bytesOf(Uint16Array.of(0x3c00, 0x7e00)) })),
+    );
     const weights = opened(await openWeights(path)());
     expect(refused(await weights.read('w')())).toMatchObject({ kind: 'non-finite', message: expect.stringContaining('at [1]') });
     await weights.close();
@@ -132,11 +157,18 @@ test('a truncated tensor, found on reading or before, and a name that is not the
   }));
 
 test('missing, extra, misshapen and integer tensors are one error', () =>
-  withTensors([f32('denoiser.same', 1), f32('denoiser.shape', 1, 2), f32('denoiser.extra', 1), { name: 'denoiser.int', dtype: 'I64', shape: [1], data: () => BigInt64Array.of(1n) }], async (path) => {
-    const weights = opened(await openWeights(path)());
-    const expected = new Map([['same', [1]], ['shape', [1, 2]], ['int', [1]], ['missing', [3]]]); // prettier-ignore
-    const fault = refused(checkWeights(weights, expected));
-    expect(fault.message).toBe(`${path}: the tensors do not fit the model (names after the prefix denoiser.)
+  withTensors(
+    [
+      f32('denoiser.same', 1),
+      f32('denoiser.shape', 1, 2),
+      f32('denoiser.extra', 1),
+      { name: 'denoiser.int', dtype: 'I64', shape: [1], data: () => BigInt64Array.of(1n) },
+    ],
+    async (path) => {
+      const weights = opened(await openWeights(path)());
+      const expected = new Map([['same', [1]], ['shape', [1, 2]], ['int', [1]], ['missing', [3]]]); // prettier-ignore
+      const fault = refused(checkWeights(weights, expected));
+      expect(fault.message).toBe(`${path}: the tensors do not fit the model (names after the prefix denoiser.)
   missing (1):
     missing
   not of this model (1):
@@ -145,9 +177,13 @@ test('missing, extra, misshapen and integer tensors are one error', () =>
     shape is [2], the model needs [1, 2]
   not floating-point (1):
     int is I64`);
-    expect(fault).toMatchObject({ kind: 'mismatch', mismatch: { missing: ['missing'], extra: ['extra'], wrongShape: [{ name: 'shape', got: [2], want: [1, 2] }] } });
-    await weights.close();
-  }));
+      expect(fault).toMatchObject({
+        kind: 'mismatch',
+        mismatch: { missing: ['missing'], extra: ['extra'], wrongShape: [{ name: 'shape', got: [2], want: [1, 2] }] },
+      });
+      await weights.close();
+    },
+  ));
 
 test('a long list is cut in the message and whole in the value; what fits passes', () =>
   withTensors([f32('a', 1)], async (path) => {

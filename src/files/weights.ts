@@ -4,14 +4,9 @@
  * A training checkpoint holds several copies (averaged `ema_denoiser.`, plain `denoiser.`) beside the trainer's own tensors, a golden file has
  * `param.` beside inputs and outputs: one prefix is chosen and stripped, and the tensors under other prefixes are not part of the weights.
  */
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { TaskEither } from 'fp-ts/TaskEither';
-import { checkpointOf } from './checkpoint.ts';
 import { attempt, fail } from './errors.ts';
 import type { FileError } from './errors.ts';
-import { openFile } from './node-file.ts';
-import { openSafetensorsAt, safetensorsOf, shardIndexName } from './safetensors.ts';
 import { infoOf, readFloat32, showShape } from './tensor-file.ts';
 import type { TensorFile, TensorInfo } from './tensor-file.ts';
 
@@ -21,7 +16,7 @@ export const weightPrefixes = ['ema_denoiser.', 'denoiser.', 'param.'] as const;
 /** One of the known prefixes. */
 export type WeightPrefix = (typeof weightPrefixes)[number];
 
-/** Options of `openWeights`. */
+/** Which weights, and how they are read. */
 export interface WeightsOptions {
   /** Insist on this copy of the weights, instead of the first that is there. */
   readonly prefix?: WeightPrefix;
@@ -39,54 +34,13 @@ export interface Weights {
   readonly groups: ReadonlyMap<string, number>;
   readonly metadata: Readonly<Record<string, string>>;
   /** Names without prefix, in file order. */
-  names(): readonly string[];
+  readonly names: () => readonly string[];
   /** Shape and stored format, or undefined for an unknown name. */
-  info(name: string): TensorInfo | undefined;
+  readonly info: (name: string) => TensorInfo | undefined;
   /** The values as f32. Errors: missing, truncated, not-readable, non-finite. */
-  read(name: string): TaskEither<FileError, Float32Array<ArrayBuffer>>;
-  close(): Promise<void>;
+  readonly read: (name: string) => TaskEither<FileError, Float32Array<ArrayBuffer>>;
+  readonly close: () => Promise<void>;
 }
-
-/**
- * Opens a checkpoint, a safetensors file, the index of a sharded set or its folder; what it is is seen from its content.
- * Only directories are read. Errors: not-found, not-readable, truncated, corrupt, unsafe, unsupported, missing (no weights under the prefix).
- */
-export const openWeights = (path: string, options: WeightsOptions = {}): TaskEither<FileError, Weights> =>
-  attempt(path, async () => {
-    const file = await openTensors(await fileIn(path));
-    try {
-      return weightsOf(file, options);
-    } catch (thrown) {
-      await file.close();
-      throw thrown;
-    }
-  });
-
-/** Opens any file of tensors with its names as they are: what `inspect` and goldens need. Errors as `openWeights`. */
-export const openTensorFile = (path: string): TaskEither<FileError, TensorFile> => attempt(path, async () => openTensors(await fileIn(path)));
-
-/** A folder stands for the weights in it. */
-const fileIn = async (path: string): Promise<string> => {
-  if (!(await stat(path)).isDirectory()) return path;
-  for (const name of [shardIndexName, 'model.safetensors']) if (await exists(join(path, name))) return join(path, name);
-  return fail('not-found', path, `this folder holds neither ${shardIndexName} nor model.safetensors; give the file itself`);
-};
-
-const exists = async (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
-
-const openTensors = async (path: string): Promise<TensorFile> => {
-  if (path.endsWith('.json')) return openSafetensorsAt(path);
-  const file = await openFile(path);
-  const start = file.size < 8 ? '' : String.fromCharCode(...(await file.read(0, 8)));
-  if (start.startsWith('PK')) return checkpointOf(file);
-  if (!/^\x80[\x02-\x05]/.test(start)) return safetensorsOf(file);
-  await file.close();
-  return fail('unsupported', path, 'this is PyTorch’s format from before 1.6 (a bare pickle); load it there and save it again');
-};
 
 /** The weights in an open file; throws a FileFault where there are none. */
 export const weightsOf = (file: TensorFile, { prefix, allowNonFinite = false }: WeightsOptions = {}): Weights => {
@@ -128,7 +82,11 @@ const readChecked = async (file: TensorFile, name: string, allowNonFinite: boole
   const values = await readFloat32(file, name);
   const at = allowNonFinite ? -1 : values.findIndex((value) => !Number.isFinite(value));
   if (at >= 0)
-    fail('non-finite', file.path, `tensor ${name} has the value ${values[at]} at ${showIndex(at, shape)} (not finite in 32 bits); the weights are damaged`);
+    fail(
+      'non-finite',
+      file.path,
+      `tensor ${name} has the value ${values[at]} at ${showIndex(at, shape)} (not finite in 32 bits); the weights are damaged`,
+    );
   return values;
 };
 

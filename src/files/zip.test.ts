@@ -12,10 +12,16 @@ const readAll = (file: Uint8Array) =>
   attempt('x.zip', async () => {
     const access = memoryAccess(file, 'x.zip');
     const entries = await readZipDirectory(access);
-    return Promise.all([...entries.values()].map(async (entry) => [entry.name, new TextDecoder().decode(await readZipEntry(access, entry))] as const));
+    return Promise.all(
+      [...entries.values()].map(async (entry) => [entry.name, new TextDecoder().decode(await readZipEntry(access, entry))] as const),
+    );
   });
 
-const entries: readonly FixtureEntry[] = [{ name: 'a', data: bytes('one') }, { name: 'folder/ä', data: bytes('') }, { name: 'b', data: bytes('three') }];
+const entries: readonly FixtureEntry[] = [
+  { name: 'a', data: bytes('one') },
+  { name: 'folder/ä', data: bytes('') },
+  { name: 'b', data: bytes('three') },
+];
 const contents = [['a', 'one'], ['folder/ä', ''], ['b', 'three']]; // prettier-ignore
 
 test.each([false, true])('entries are read (zip64: %s)', async (zip64) => {

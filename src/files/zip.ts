@@ -143,7 +143,7 @@ const entrySizes = (bytes: DataView, at: number, extraStart: number, extraLength
 };
 
 const zip64Field = (bytes: DataView, start: number, end: number): { readonly start: number; readonly length: number } | undefined => {
-  for (let at = start; at + 4 <= end; ) {
+  for (let at = start; at + 4 <= end;) {
     const length = Math.min(bytes.getUint16(at + 2, true), end - at - 4);
     if (bytes.getUint16(at, true) === 1) return { start: at + 4, length };
     at += 4 + length;

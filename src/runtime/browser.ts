@@ -27,7 +27,8 @@ export type { DeviceError, MissingLimit } from './errors.ts';
 export type { NumberArray, ReadArray } from './elements.ts';
 export type { KernelTiming } from './encode.ts';
 export type { ParameterPort, ParameterSource, ParameterStore, ParameterValue } from './parameters.ts';
-export type { LoadOptions, RunInputs, RunOptions, RunOutputs, Session } from './session.ts';
+export type { LoadOptions, RunOptions, RunOutputs, Session } from './session.ts';
+export type { RunInputs } from './run-buffers.ts';
 export type { DeviceTensor } from './tensor.ts';
 
 export interface OpenedProgram {

@@ -108,7 +108,7 @@ const watchLoss = (gpu: GPUDevice) => {
   let error: DeviceError | undefined;
   const lose = (reason: string, detail: string): void => {
     error ??= lost(reason, detail);
-    for (const listener of [...listeners]) listener(error);
+    for (const listener of listeners) listener(error);
     listeners.clear();
   };
   void gpu.lost.then((info) => lose(info.reason ?? 'unknown', info.message));

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openNodeDevice } from './node.ts';
+import { nodeAdapters, openNodeDevice } from './node.ts';
 import { expectLeft, expectRight } from './test-programs.ts';
 
 describe('the choice of the adapter', () => {
@@ -32,6 +32,15 @@ describe('the choice of the adapter', () => {
     expect(error.message).toContain('none is called "Voodoo 2"; there is ');
     expect(error.message).toContain(description.slice(0, 8));
     for (const opened of [device, named.device]) opened.destroy();
+  });
+
+  test('the adapters of the system can be listed', async () => {
+    const adapters = await expectRight(nodeAdapters());
+    if (process.env['VK_DRIVER_FILES']) expect(adapters.length).toBeGreaterThan(0);
+    for (const { description, limits } of adapters) {
+      expect(description).not.toBe('');
+      expect(limits['maxBufferSize']).toBeGreaterThan(0);
+    }
   });
 
   test('the environment is left as it was', async () => {

@@ -8,6 +8,7 @@
 import { constants, freemem } from 'node:os';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import { adapterName, profileOf } from './adapter-profile.ts';
+import type { AdapterProfile } from './adapter-profile.ts';
 import { openAdapter } from './device.ts';
 import type { Device, DeviceNeeds, DeviceOptions } from './device.ts';
 import { attempt, fail, noAdapter } from './errors.ts';
@@ -44,7 +45,9 @@ const dawn = async (flags: readonly string[], driver = ''): Promise<GPU> => {
   const key = [driver, ...flags].join('\n');
   const known = instances().get(key);
   if (known) return known;
-  const { create } = await import('webgpu');
+  const { create } = await import('webgpu').catch((thrown: unknown) => {
+    throw fail(noAdapter(`the package webgpu cannot be loaded on ${process.platform}-${process.arch} (${String(thrown)})`));
+  });
   const made = create([...flags]);
   instances().set(key, made);
   return made;
@@ -186,6 +189,10 @@ const find = (choice: AdapterChoice, flags: readonly string[]): Promise<Found> =
 
 /** A software adapter allocates what the system has, and the system kills who takes too much: nine tenths of what is free. */
 const hostMemoryCap = (): number => Math.floor(0.9 * Math.min(freemem(), process.constrainedMemory?.() || Infinity));
+
+/** The adapters that the system's drivers offer, without SwiftShader from npm. Errors: `NoAdapter` if Dawn cannot be loaded. */
+export const nodeAdapters = (): TaskEither<DeviceError, readonly AdapterProfile[]> =>
+  attempt(async () => (await candidates(defaultFlags)).map(({ adapter }) => profileOf(adapter.info, adapter.limits, adapter.features)));
 
 /** Opens a device in Node. Errors: `NoAdapter` (with what there is), `MissingLimits`. */
 export const openNodeDevice = (

@@ -9,7 +9,7 @@ import { untar, unpackSwiftShader } from './swiftshader.ts';
 const root = mkdtempSync(join(tmpdir(), 'pixnerd-test-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-const onLinux = test.skipIf(process.platform !== 'linux' || process.arch !== 'x64');
+const elsewhere = process.platform !== 'linux' || process.arch !== 'x64';
 
 /** A tar header as `tar` writes it. */
 const header = (name: string, size: number, type: string): Uint8Array => {
@@ -32,7 +32,7 @@ test('untar finds regular files, of any length', () => {
   expect(untar(new Uint8Array(100)).size).toBe(0);
 });
 
-onLinux('the driver is unpacked once, again if a file is gone, and elsewhere if the place cannot be written', () => {
+test.skipIf(elsewhere)('the driver is unpacked once, again if a file is gone, and elsewhere if the place cannot be written', () => {
   const unpacked = unpackSwiftShader([root]);
   if (typeof unpacked === 'string') throw new Error(unpacked);
   expect(unpackSwiftShader([root])).toEqual(unpacked);
@@ -45,7 +45,7 @@ onLinux('the driver is unpacked once, again if a file is gone, and elsewhere if 
   expect(unpackSwiftShader([join(file, 'below')])).toMatch(/^SwiftShader could not be unpacked: .*ENOTDIR/);
 });
 
-onLinux('processes that unpack at once all get the whole driver, and leave nothing else', async () => {
+test.skipIf(elsewhere)('processes that unpack at once all get the whole driver, and leave nothing else', async () => {
   const script = join(import.meta.dirname, 'swiftshader.race.tmp.mjs');
   const stdin = {
     contents: `import { unpackSwiftShader } from './swiftshader.ts';

@@ -23,19 +23,48 @@ export interface DeviceTensor {
   readonly dispose: () => void;
 }
 
+/** What keeps a tensor's buffer; does not refer to the tensor, so a forgotten one can be collected. */
 interface Home {
   readonly device: Device;
   readonly buffer: GPUBuffer;
+  readonly release: (buffer: GPUBuffer) => void;
+  /** Reads and runs that still need the elements. */
+  holds: number;
+  disposed: boolean;
 }
 
 /** Where the living tensors are. */
 const homes = new WeakMap<DeviceTensor, Home>();
+
+/** The buffer goes back when the tensor is disposed and nothing under way needs it any more. */
+const releaseIfFree = (home: Home): void => {
+  if (home.disposed && home.holds === 0) home.release(home.buffer);
+};
+
+const leave = (home: Home): void => {
+  home.disposed = true;
+  releaseIfFree(home);
+};
+
+/** Gives back the memory of tensors that were dropped without `dispose`, whenever the garbage collector gets there. */
+const forgotten = new FinalizationRegistry<Home>(leave);
 
 /** The buffer of a tensor on this device, or what is wrong with it there. */
 export const bufferOf = (device: Device, tensor: DeviceTensor): GPUBuffer | string => {
   const home = homes.get(tensor);
   if (!home) return 'the tensor was disposed';
   return home.device === device ? home.buffer : 'the tensor lives on another device';
+};
+
+/** Keeps the elements of a tensor in place, disposed or not, until the answer is called (once). */
+export const hold = (tensor: DeviceTensor): (() => void) => {
+  const home = homes.get(tensor);
+  if (!home) return () => undefined;
+  home.holds++;
+  return () => {
+    home.holds--;
+    releaseIfFree(home);
+  };
 };
 
 /** Bytes that are copied to or from the GPU at a time. */
@@ -71,22 +100,29 @@ export const makeTensor = (
   release: (buffer: GPUBuffer) => void,
 ): DeviceTensor => {
   const count = elementCount(shape);
+  const home: Home = { device, buffer, release, holds: 0, disposed: false };
+  const read = async (signal?: AbortSignal): Promise<ReadArray> => {
+    if (!homes.has(tensor)) throw fail(badInput('cannot read', ['the tensor was disposed']));
+    const bytes = Math.ceil((count * elementBytes[dtype]) / 4) * 4;
+    if (bytes === 0) return decode(dtype, 0, new ArrayBuffer(0));
+    const letGo = hold(tensor);
+    try {
+      return decode(dtype, count, await readBack(device, buffer, bytes, signal));
+    } finally {
+      letGo();
+    }
+  };
   const tensor: DeviceTensor = {
     shape,
     dtype,
-    read: (options) =>
-      attempt(async () => {
-        const home = homes.get(tensor);
-        if (!home) throw fail(badInput('cannot read', ['the tensor was disposed']));
-        const bytes = Math.ceil((count * elementBytes[dtype]) / 4) * 4;
-        if (bytes === 0) return decode(dtype, 0, new ArrayBuffer(0));
-        return decode(dtype, count, await readBack(device, buffer, bytes, options?.signal));
-      }),
+    read: (options) => attempt(() => read(options?.signal)),
     dispose: () => {
-      if (homes.delete(tensor)) release(buffer);
+      forgotten.unregister(tensor);
+      if (homes.delete(tensor)) leave(home);
     },
   };
-  homes.set(tensor, { device, buffer });
+  homes.set(tensor, home);
+  forgotten.register(tensor, home, tensor);
   return tensor;
 };
 

@@ -79,7 +79,7 @@ describe('compile', () => {
     const parts = Array.from({ length: 12 }, (_, i) => input(`x${i}`, [4]));
     const total = parts.slice(1).reduce<Node>((a, b) => untyped(add)(a, b), parts[0]!);
     const { program } = ((): Extract<ReturnType<typeof explain>, { _tag: 'Right' }>['right'] => {
-      const result = explain(makeGraph({ y: total, z: concat(parts, 0) }));
+      const result = explain(makeGraph({ y: total, z: untyped(concat)(parts, 0) }));
       if (E.isLeft(result)) throw new Error(result.left.map(showCompileError).join('\n'));
       return result.right;
     })();

@@ -29,7 +29,7 @@ export const foldConstants: Pass = {
       if (node.op === 'input' || elements(node) > MOST_ELEMENTS) return undefined;
       const inputs = node.inputs.map(valueOf);
       if (inputs.some((data) => data === undefined)) return undefined;
-      const dense = node.inputs.map((x, i) => ({ shape: x.shape as readonly number[], data: inputs[i]! })); // none is undefined
+      const dense = node.inputs.map((x, i) => ({ shape: x.shape as readonly number[], dtype: x.dtype, data: inputs[i]! })); // none is undefined
       const type = { shape: node.shape as readonly number[], dtype: node.dtype };
       const data = definitionOf(node.op, table).reference.value(dense, type, node.attributes);
       values.set(node, data);

@@ -60,17 +60,23 @@ const interpret = <V>(graph: Graph, step: (node: Node, inputs: readonly V[]) => 
 export const evaluate = (graph: Graph, feeds: Feeds, table: OpTable = OPS): Record<string, Dense> =>
   interpret<Dense>(graph, (node, inputs) => {
     const type = numeric(node);
-    if (node.op === 'input') return { shape: type.shape, data: fed(node, feeds) };
-    return { shape: type.shape, data: definitionOf(node.op, table).reference.value(inputs, type, node.attributes) };
+    if (node.op === 'input') return { ...type, data: fed(node, feeds) };
+    return { ...type, data: definitionOf(node.op, table).reference.value(inputs, type, node.attributes) };
   });
 
-const bounded = (type: BoundType, value: Float64Array, rest: Omit<Bounded, 'shape' | 'value'>): Bounded => ({ shape: type.shape, value, ...rest });
+const LARGEST: Readonly<Partial<Record<BoundType['dtype'], number>>> = { f32: 3.4028234663852886e38, f16: 65504 };
+
+/** A value that the dtype cannot hold has no bound: WGSL leaves overflow open. */
+const bounded = (type: BoundType, value: Float64Array, { magnitude, error }: Pick<Bounded, 'magnitude' | 'error'>): Bounded => {
+  const largest = LARGEST[type.dtype] ?? Infinity;
+  return { ...type, value, magnitude, error: error.map((e, i) => (Math.abs(value[i]!) + e <= largest ? e : Infinity)) };
+};
 
 /** The value of every output with its error bound. */
 export const evaluateBounded = (graph: Graph, feeds: Feeds, table: OpTable = OPS): Record<string, Bounded> =>
   interpret<Bounded>(graph, (node, inputs) => {
     const type = numeric(node), { reference } = definitionOf(node.op, table);
     const value = node.op === 'input' ? fed(node, feeds)
-      : reference.value(inputs.map((x) => ({ shape: x.shape, data: x.value })), type, node.attributes);
+      : reference.value(inputs.map((x) => ({ shape: x.shape, dtype: x.dtype, data: x.value })), type, node.attributes);
     return bounded(type, value, reference.bound(inputs, type, node.attributes, value));
   });

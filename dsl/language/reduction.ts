@@ -1,10 +1,11 @@
 /** Reductions over one axis or several. With `keep`, reduced axes stay as size 1. */
+import { isFloat } from '../dtype.ts';
 import { apply } from '../graph/apply.ts';
 import type { Node } from '../graph/node.ts';
 import { axisOf, reduceRule } from '../shape/rules.ts';
 import type { IsWide, ReduceRule } from '../shape/rules.ts';
 import type { DefinedFor, DTypeOf, Guard, IsAny, Kinds, Result, ShapeOf, Tensor } from '../tensor.ts';
-import { countNode, definedFor, elementwise, first, reshapeTo, ruled, typed } from './build.ts';
+import { constantNode, countNode, definedFor, elementwise, first, reshapeTo, ruled, typed } from './build.ts';
 
 export type Axes = number | readonly number[];
 /** While the axes are still to be inferred there is nothing to refuse. */
@@ -35,9 +36,12 @@ export const sum = reduction('sum', 'float and integer', (x, axes) => apply('sum
 /** The largest element along the axes. */
 export const max = reduction('max', 'float and integer', (x, axes) => apply('reduceMax', [x], { axes }));
 
+/** Turns the order of a dtype around and is its own inverse; -1 - x, unlike -x, cannot overflow. */
+const mirrored = (x: Node): Node =>
+  isFloat(x.dtype) ? apply('neg', [x], {}) : elementwise('sub', [constantNode(x.dtype === 'u32' ? 4294967295 : -1, x.dtype), x], x.shape);
+
 /** The smallest element along the axes. */
-export const min = reduction('min', 'float and integer', (x, axes) =>
-  apply('neg', [apply('reduceMax', [apply('neg', [x], {})], { axes })], {}));
+export const min = reduction('min', 'float and integer', (x, axes) => mirrored(apply('reduceMax', [mirrored(x)], { axes })));
 
 export const mean = reduction('mean', 'float', (x, axes) => {
   const total = apply('sum', [x], { axes });

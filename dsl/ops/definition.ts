@@ -13,6 +13,7 @@ import type { Scalar } from '../scalar/scalar.ts';
 /** A tensor of numbers in f64, row-major. Booleans are 0 and 1, integers are whole. */
 export interface Dense {
   readonly shape: readonly number[];
+  readonly dtype: DType;
   readonly data: Float64Array;
 }
 
@@ -22,6 +23,7 @@ export interface Dense {
  */
 export interface Bounded {
   readonly shape: readonly number[];
+  readonly dtype: DType;
   readonly value: Float64Array;
   readonly magnitude: Float64Array;
   readonly error: Float64Array;
@@ -36,7 +38,7 @@ export interface Reference {
   /** The op's meaning, one obvious loop. */
   readonly value: (operands: readonly Dense[], result: BoundType, attributes: Attributes) => Float64Array;
   /** Magnitude and error of the result whose f64 value is `value`. */
-  readonly bound: (operands: readonly Bounded[], result: BoundType, attributes: Attributes, value: Float64Array) => Omit<Bounded, 'shape' | 'value'>;
+  readonly bound: (operands: readonly Bounded[], result: BoundType, attributes: Attributes, value: Float64Array) => Omit<Bounded, 'shape' | 'dtype' | 'value'>;
 }
 
 export type Apply = (op: string, inputs: readonly Node[], attributes: Attributes) => Node;

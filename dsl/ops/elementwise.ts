@@ -126,7 +126,8 @@ const binary = (op: string, row: Pick<ElementwiseRow, 'bound' | 'gradient'> & {
 
 export const UNARY = {
   neg: unary('neg', {
-    operands: ['float', 'integer'], value: (x, dtype) => wrap(-x, dtype), bound: exactly, cost: 1, lower: S.neg,
+    operands: ['float', 'integer'], value: (x, dtype) => wrap(-x, dtype), bound: exactly, cost: 1,
+    lower: (x) => (x.type === 'u32' ? S.binary('sub', S.constant(0, 'u32'), x) : S.neg(x)), // WGSL negates signed numbers only
     gradient: ({ apply, cotangent }) => [apply('neg', [cotangent], {})],
   }),
   abs: unary('abs', {
@@ -236,11 +237,24 @@ const select: OpDefinition = {
   traits: { arity: 3, elementwise: true, view: false, commutative: false, cost: 1, dims: [] },
 };
 
-const castTo = (x: number, dtype: DType): number =>
-  dtype === 'bool' ? (x !== 0 ? 1 : 0)
-  : dtype === 'i32' ? Math.max(-2147483648, Math.min(2147483647, Math.trunc(x)))
-  : dtype === 'u32' ? (x < 0 && x >= -2147483648 && Number.isInteger(x) ? x >>> 0 : Math.max(0, Math.min(4294967295, Math.trunc(x))))
-  : x;
+/** Floats are brought into range first: out-of-range conversions differ between drivers. The limits are floats. */
+const INTEGER_RANGE = { i32: [-2147483648, 2147483520], u32: [0, 4294967040] } as const;
+const castTo = (x: number, from: DType, to: DType): number => {
+  if (to === 'bool') return x !== 0 ? 1 : 0;
+  if (to !== 'i32' && to !== 'u32') return x;
+  if (DTYPES[from].kind !== 'float') return wrap(x, to);
+  const [least, most] = INTEGER_RANGE[to];
+  return Math.trunc(Math.max(least, Math.min(most, x)));
+};
+const castBound = (from: DType): ElementBound => ([a], value, to) => {
+  const { v, e } = a!;
+  if (to === 'bool') return { m: 1, e: e > 0 && Math.abs(v) <= e ? 1 : 0 };
+  if (DTYPES[to].kind !== 'float') {
+    return { m: Math.abs(value), e: e === 0 ? 0 : Math.max(Math.abs(value - castTo(v - e, from, to)), Math.abs(castTo(v + e, from, to) - value)) };
+  }
+  const representable = to === 'f32' && Math.fround(v) === v && e === 0;
+  return representable ? { m: a!.m, e: 0 } : rounded(Math.max(a!.m, Math.abs(value)), e, to);
+};
 const dtypeOf = (attributes: Attributes): DType => attributes['dtype'] as DType; // the verifier checks attributes
 
 const cast: OpDefinition = {
@@ -250,13 +264,8 @@ const cast: OpDefinition = {
     return typeof dtype === 'string' && dtype in DTYPES ? { shape: x.shape, dtype: dtype as DType } : `cast: there is no dtype '${String(dtype)}', only ${Object.keys(DTYPES).join(', ')}`;
   },
   reference: {
-    value: ([x], _result, attributes) => x!.data.map((value) => castTo(value, dtypeOf(attributes))),
-    bound: (operands, result, _attributes, value) => boundEach(operands, value, result.dtype, ([a], v, dtype) => {
-      const exact = DTYPES[dtype].kind !== 'float';
-      if (exact) return { m: Math.abs(v), e: a!.e === 0 ? 0 : Math.max(Math.abs(v - castTo(a!.v - a!.e, dtype)), Math.abs(castTo(a!.v + a!.e, dtype) - v)) };
-      const representable = dtype === 'f32' && Math.fround(a!.v) === a!.v && a!.e === 0;
-      return representable ? { m: a!.m, e: 0 } : rounded(Math.max(a!.m, Math.abs(v)), a!.e, dtype);
-    }),
+    value: ([x], _result, attributes) => x!.data.map((value) => castTo(value, x!.dtype, dtypeOf(attributes))),
+    bound: (operands, result, _attributes, value) => boundEach(operands, value, result.dtype, castBound(operands[0]!.dtype)),
   },
   gradient: ({ apply, cotangent, node }) => {
     const from = node.inputs[0]!.dtype;
@@ -264,10 +273,9 @@ const cast: OpDefinition = {
   },
   lower: ({ operands: [x], index, result }) => {
     const value = x!.at(index);
-    // a float must be brought into range first: out-of-range conversions differ between drivers
-    const clamped = value.type !== 'f32' ? value
-      : result.dtype === 'i32' ? S.max(S.min(value, S.constant(2147483520, 'f32')), S.constant(-2147483648, 'f32'))
-      : result.dtype === 'u32' ? S.max(S.min(value, S.constant(4294967040, 'f32')), S.constant(0, 'f32')) : value;
+    const limit = (bound: number) => S.constant(bound, 'f32');
+    const clamped = value.type !== 'f32' || (result.dtype !== 'i32' && result.dtype !== 'u32') ? value
+      : S.max(S.min(value, limit(INTEGER_RANGE[result.dtype][1])), limit(INTEGER_RANGE[result.dtype][0]));
     return S.cast(clamped, result.dtype === 'f16' ? 'f32' : result.dtype);
   },
   traits: { arity: 1, elementwise: true, view: false, commutative: false, cost: 1, dims: [] },

@@ -3,7 +3,7 @@ import { DTYPES } from '../dtype.ts';
 import type { Attributes } from '../graph/node.ts';
 import { clampIndex, flatten, type Index, integer, ofScalar, plusConstant, stridesOf, times, unflatten } from '../scalar/index-expression.ts';
 import * as S from '../scalar/scalar.ts';
-import type { Dim } from '../shape/dim.ts';
+import { type Dim, showShape } from '../shape/dim.ts';
 import { concatRule, expandRule, padRule, permuteRule, reshapeRule, sliceRule, takeRule } from '../shape/rules.ts';
 import { dimsAttribute, numberAttribute, numbersAttribute } from './attributes.ts';
 import type { BoundType, Dense, LowerSite, OpDefinition, Reference } from './definition.ts';
@@ -40,7 +40,7 @@ const referenceOf = ({ source, padding = () => 0, indexOperands = [] }: Movement
     value: (operands, result, attributes) => move(operands, result, attributes, padding(attributes)),
     bound: (operands, result, attributes) => {
       const moveField = (field: 'magnitude' | 'error', fill: number) =>
-        move(operands.map((x, k) => ({ shape: x.shape, data: indexOperands.includes(k) ? x.value : x[field] })), result, attributes, fill);
+        move(operands.map((x, k) => ({ shape: x.shape, dtype: x.dtype, data: indexOperands.includes(k) ? x.value : x[field] })), result, attributes, fill);
       return { magnitude: moveField('magnitude', Math.abs(padding(attributes))), error: moveField('error', 0) };
     },
   };
@@ -89,7 +89,10 @@ const permute = movement({
 
 const expand = movement({
   arity: 1, view: true, dims: ['shape'],
-  infer: inferOne('expand', (shape, attributes) => expandRule(shape, dimsAttribute(attributes, 'shape'))),
+  infer: inferOne('expand', (shape, attributes) => {
+    const to = dimsAttribute(attributes, 'shape');
+    return shape.length === to.length ? expandRule(shape, to) : `expand: ${showShape(shape)} has ${shape.length} axes, ${showShape(to)} has ${to.length}`;
+  }),
   source: (position, [x]) => ({ operand: 0, flat: flatOf(x!.shape.map((size, axis) => (size === 1 ? 0 : position[axis]!)), x!.shape) }),
   gradient: ({ apply, cotangent, node }) => {
     const from = node.inputs[0]!.shape;
@@ -206,4 +209,17 @@ const take = movement({
   },
 });
 
-export const MOVEMENT = { reshape, permute, expand, slice, pad, concat, take } as const satisfies Record<string, OpDefinition>;
+/** Uncertain indices: the result may be any element between the nearest and the farthest place. */
+const takeBound: Reference['bound'] = ([x, indices], result, attributes, value) => {
+  const { magnitude, error } = take.reference.bound([x!, indices!], result, attributes, value);
+  if (indices!.error.every((e) => e === 0)) return { magnitude, error };
+  const at = (shift: number): Float64Array => take.reference.value(
+    [{ shape: x!.shape, dtype: x!.dtype, data: x!.value }, { shape: indices!.shape, dtype: indices!.dtype, data: indices!.value.map((i, k) => i + Math.sign(shift) * Math.min(Math.abs(shift), indices!.error[k]!)) }], result, attributes);
+  const most = Math.min(Math.ceil(indices!.error.reduce((a, b) => Math.max(a, b), 0)), x!.shape[numberAttribute(attributes, 'axis')]!);
+  const largest = x!.error.reduce((a, b) => Math.max(a, b), 0);
+  for (let shift = -most; shift <= most; shift++) at(shift).forEach((other, i) => { error[i] = Math.max(error[i]!, Math.abs(other - value[i]!) + largest); });
+  return { magnitude, error };
+};
+const certainTake = { ...take, reference: { ...take.reference, bound: takeBound } };
+
+export const MOVEMENT = { reshape, permute, expand, slice, pad, concat, take: certainTake } as const satisfies Record<string, OpDefinition>;

@@ -55,7 +55,7 @@ const sum: OpDefinition = {
     value: ([x], result, attributes) => wrapInteger(fold(x!, result, numbersAttribute(attributes, 'axes'), 0, plusNumbers), result.dtype),
     bound: ([x], result, attributes) => {
       const axes = numbersAttribute(attributes, 'axes');
-      const total = (data: Float64Array) => fold({ shape: x!.shape, data }, result, axes, 0, plusNumbers);
+      const total = (data: Float64Array) => fold({ shape: x!.shape, dtype: x!.dtype, data }, result, axes, 0, plusNumbers);
       const magnitude = total(x!.magnitude), error = total(x!.error);
       const n = foldedCount(x!.shape, axes);
       const roundoff = DTYPES[result.dtype].kind === 'float' ? sumRoundoff(n, result.dtype) + (result.dtype === 'f16' ? unitRoundoff('f16') : 0) : 0;
@@ -77,7 +77,7 @@ const reduceMax: OpDefinition = {
     value: ([x], result, attributes) => fold(x!, result, numbersAttribute(attributes, 'axes'), -Infinity, larger),
     bound: ([x], result, attributes) => {
       const axes = numbersAttribute(attributes, 'axes');
-      const most = (data: Float64Array) => fold({ shape: x!.shape, data }, result, axes, 0, larger);
+      const most = (data: Float64Array) => fold({ shape: x!.shape, dtype: x!.dtype, data }, result, axes, 0, larger);
       return { magnitude: most(x!.magnitude), error: most(x!.error) };
     },
   },
@@ -122,6 +122,7 @@ const offsetAt = (flat: number, sizes: readonly number[], strides: readonly numb
 
 /** Σ over the summed names of a · b, for every element of the result. */
 const contract = (names: Contraction, a: Dense, b: Dense): Float64Array => {
+  const whole = DTYPES[a.dtype].kind === 'integer';
   const extents = extentsOf(names, a.shape, b.shape);
   const sizes = names.result.map((name) => extents.get(name)!), folded = names.summed.map((name) => extents.get(name)!);
   const aOut = stridesIn(names.result, names.left, a.shape), bOut = stridesIn(names.result, names.right, b.shape);
@@ -133,7 +134,8 @@ const contract = (names: Contraction, a: Dense, b: Dense): Float64Array => {
   for (let i = 0; i < out.length; i++) {
     const aStart = offsetAt(i, sizes, aOut), bStart = offsetAt(i, sizes, bOut);
     let total = 0;
-    for (let k = 0; k < count; k++) total += a.data[aStart + aOffsets[k]!]! * b.data[bStart + bOffsets[k]!]!;
+    if (whole) for (let k = 0; k < count; k++) total = (total + Math.imul(a.data[aStart + aOffsets[k]!]!, b.data[bStart + bOffsets[k]!]!)) | 0;
+    else for (let k = 0; k < count; k++) total += a.data[aStart + aOffsets[k]!]! * b.data[bStart + bOffsets[k]!]!;
     out[i] = total;
   }
   return out;
@@ -151,7 +153,7 @@ const einsum: OpDefinition = {
     value: ([a, b], result, attributes) => wrapInteger(contract(parseContraction(textAttribute(attributes, 'pattern')), a!, b!), result.dtype),
     bound: ([a, b], result, attributes) => {
       const names = parseContraction(textAttribute(attributes, 'pattern'));
-      const total = (x: Float64Array, y: Float64Array) => contract(names, { shape: a!.shape, data: x }, { shape: b!.shape, data: y });
+      const total = (x: Float64Array, y: Float64Array) => contract(names, { shape: a!.shape, dtype: 'f32', data: x }, { shape: b!.shape, dtype: 'f32', data: y });
       const extents = extentsOf(names, a!.shape, b!.shape);
       const n = names.summed.reduce((count, name) => count * extents.get(name)!, 1);
       const magnitude = total(a!.magnitude, b!.magnitude);

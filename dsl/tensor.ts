@@ -14,7 +14,8 @@ export interface Tensor<out S extends Shape = Shape, out D extends DType = DType
 }
 
 /** The tensor type to write in signatures: `T<['B', 'h*w', 64]>`, `T<['B'], 'i32'>`. A wrong shape is a message instead of a type. */
-export type T<S extends Shape, D extends DType = 'f32'> = LiteralRule<'T', S> extends infer R ? (R extends Shape ? Tensor<Canonical<R>, D> : R) : never;
+export type T<S extends Shape, D extends DType = 'f32'> =
+  LiteralRule<'T', S> extends infer R ? (R extends Shape ? Tensor<Canonical<R>, D> : R) : never;
 
 /** What a refused call returned: it is not complained about twice. */
 export type IsAny<X> = 0 extends 1 & X ? true : false;

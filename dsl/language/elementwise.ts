@@ -42,13 +42,13 @@ export const square: Unary<'square', 'float and integer'> = typed((x: Node) =>
 export type Operand = Tensor | number;
 type Both<Op extends string, A extends Tensor, B extends Tensor, K extends Kinds> =
   SameDType<Op, DTypeOf<A>, DTypeOf<B>, DefinedFor<Op, DTypeOf<A>, K, BroadcastRule<Op, ShapeOf<A>, ShapeOf<B>>>>;
-type BinaryRule<Op extends string, A extends Operand, B extends Operand, K extends Kinds> =
+export type BinaryRule<Op extends string, A extends Operand, B extends Operand, K extends Kinds> =
   IsAny<A> extends true ? A
   : IsAny<B> extends true ? B
   : A extends Tensor
     ? B extends Tensor ? Both<Op, A, B, K> : DefinedFor<Op, DTypeOf<A>, K, ShapeOf<A>>
     : B extends Tensor ? DefinedFor<Op, DTypeOf<B>, K, ShapeOf<B>> : `${Op}: one operand must be a tensor`;
-type CommonDType<A extends Operand, B extends Operand> = A extends Tensor ? DTypeOf<A> : B extends Tensor ? DTypeOf<B> : 'f32';
+export type CommonDType<A extends Operand, B extends Operand> = A extends Tensor ? DTypeOf<A> : B extends Tensor ? DTypeOf<B> : 'f32';
 
 type Binary<Op extends string, K extends Kinds> = <A extends Operand, B extends Operand>(
   a: A, b: Guard<BinaryRule<Op, A, B, K>, B>,

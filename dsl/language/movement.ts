@@ -117,7 +117,7 @@ export const index: <X extends Tensor, const A extends number, const I extends D
 /** Tensors of one dtype with the shapes of a rule's result. */
 type TensorsOf<Shapes, D extends DType> = { -readonly [K in keyof Shapes]: Shapes[K] extends Shape ? Tensor<Shapes[K], D> : never };
 // `any` after an error, as in Result
-type Parts<R, D extends DType> = IsAny<R> extends true ? any : R extends readonly Shape[] ? TensorsOf<R, D> : any;
+export type Parts<R, D extends DType> = IsAny<R> extends true ? any : R extends readonly Shape[] ? TensorsOf<R, D> : any;
 export type SplitOf<X extends Tensor, Sizes extends Shape, A extends number> =
   IsAny<X> extends true ? X
   : rules.IsWide<Sizes> extends true ? readonly Shape[]
@@ -139,7 +139,7 @@ export type ChunkOf<X extends Tensor, N extends number, A extends number> =
   IsAny<X> extends true ? X
   : rules.ChunkRule<ShapeOf<X>, N, A>;
 // `any` after an error, as in Result
-type Chunks<R, N extends number, D extends DType> = IsAny<R> extends true ? any : R extends Shape ? Repeated<N, Tensor<R, D>> : any;
+export type Chunks<R, N extends number, D extends DType> = IsAny<R> extends true ? any : R extends Shape ? Repeated<N, Tensor<R, D>> : any;
 /** `count` equal parts along the axis. */
 export const chunk: <X extends Tensor, const N extends number, const A extends number>(
   x: X, count: N, axis: Guard<ChunkOf<X, N, A>, A>,

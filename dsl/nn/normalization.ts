@@ -14,11 +14,11 @@ import { composite, inFloat32 } from './composite.ts';
 type Rows = T<['rows', 'n']>;
 type OneEach = T<['rows', 1]>;
 
-type AxisOf<Op extends string, X extends Tensor, A extends number> =
+export type AlongAxisOf<Op extends string, X extends Tensor, A extends number> =
   IsAny<X> extends true ? X : DefinedFor<Op, DTypeOf<X>, 'float', AxisRule<Op, ShapeOf<X>, A>>;
 type AlongAxis<Op extends string> = <X extends Tensor, const A extends number>(
-  x: X, axis: Guard<AxisOf<Op, X, A>, A>,
-) => Result<AxisOf<Op, X, A>, DTypeOf<X>>;
+  x: X, axis: Guard<AlongAxisOf<Op, X, A>, A>,
+) => Result<AlongAxisOf<Op, X, A>, DTypeOf<X>>;
 
 const alongAxis = <const Op extends string>(op: Op, formula: (x: Rows, axis: -1) => Rows): AlongAxis<Op> =>
   typed((x: Node, axis: number) =>

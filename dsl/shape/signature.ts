@@ -27,8 +27,8 @@ type Tokens<S extends string, Result extends Token[] = []> =
   : [...Result, S];
 type Operands<S extends string, Result extends Token[][] = []> =
   S extends `${infer First},${infer Rest}` ? Operands<Rest, [...Result, Tokens<First>]> : [...Result, Tokens<S>];
-/** `[tokens of each operand, tokens of the result]`, or `never` without an arrow. */
-export type ParsePattern<S extends string> = S extends `${infer Left}->${infer Right}` ? [Operands<Left>, Tokens<Right>] : never;
+/** `[tokens of each operand, tokens of the result]`, or null without an arrow. */
+export type ParsePattern<S extends string> = S extends `${infer Left}->${infer Right}` ? [Operands<Left>, Tokens<Right>] : null;
 
 // Types: matching operands --------------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ interface Placed extends TensorInfo {
 }
 
 // data.pkl of the largest models has a few megabytes
-const largestPickle = 256 * 2 ** 20;
+const largestPickle = 32 * 2 ** 20;
 
 /** The tensors of an open `.ckpt` or `.pt`: those of `state_dict`, or of the top level where there is none. Closes the file if it is refused. */
 export const checkpointOf = async (file: RandomAccess): Promise<TensorFile> => {
@@ -87,7 +87,11 @@ const stateDict = (top: PickleValue, path: string): ReadonlyMap<PickleValue, Pic
   const inner = top.get('state_dict');
   if (inner instanceof Map) return inner;
   if ([...top.values()].some(isTensorRef)) return top;
-  return fail('unsupported', path, `the checkpoint has neither a state_dict nor tensors; its entries are ${[...top.keys()].slice(0, 20).map(showPlain).join(', ')}`);
+  return fail(
+    'unsupported',
+    path,
+    `the checkpoint has neither a state_dict nor tensors; its entries are ${[...top.keys()].slice(0, 20).map(showPlain).join(', ')}`,
+  );
 };
 
 /** Numbers, texts and truth values of the top level: epoch, global_step, pytorch-lightning_version. */

@@ -25,13 +25,13 @@ export const fileDTypes: readonly string[] = Object.keys(widths);
 export const toFloat32 = (bytes: Uint8Array<ArrayBuffer>, dtype: FileDType): Float32Array<ArrayBuffer> => {
   if (dtype === 'F32') return new Float32Array(...aligned(bytes, 4));
   if (dtype === 'BF16') return bfloat16(new Uint16Array(...aligned(bytes, 2)));
-  return Float32Array.from(toNumbers(bytes, dtype));
+  return new Float32Array(toNumbers(bytes, dtype));
 };
 
 /** The values as f64 (exact for every format but 64-bit integers beyond 2^53). */
 export const toFloat64 = (bytes: Uint8Array<ArrayBuffer>, dtype: FileDType): Float64Array<ArrayBuffer> => {
   if (dtype === 'F64') return new Float64Array(...aligned(bytes, 8));
-  return Float64Array.from(dtype === 'BF16' ? toFloat32(bytes, dtype) : toNumbers(bytes, dtype));
+  return new Float64Array(dtype === 'BF16' ? toFloat32(bytes, dtype) : toNumbers(bytes, dtype));
 };
 
 type Numbers = ArrayLike<number>;

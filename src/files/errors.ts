@@ -91,11 +91,16 @@ export const attemptSync = <A>(path: string, work: () => A): E.Either<FileError,
 /** The FileError of something thrown; what is neither a FileFault nor a system error is thrown again. */
 export const faultOf = (path: string, thrown: unknown, writing = false): FileError => {
   if (thrown instanceof FileFault) return thrown.error;
+  if (isOutOfMemory(thrown)) return fileError('unsupported', path, 'a part of it is larger than the memory that can be had at once');
   if (!isSystemError(thrown)) throw thrown;
   const [kind, sentence] = systemFault(thrown, writing);
   // the system knows better which file of several it was; when writing that would be the temporary name
   return fileError(kind, writing ? path : (thrown.path ?? path), sentence);
 };
+
+// what V8 throws for a typed array that is too large
+const isOutOfMemory = (thrown: unknown): boolean =>
+  thrown instanceof RangeError && /allocation failed|Invalid (typed )?array (buffer )?length/.test(thrown.message);
 
 type SystemError = Error & { readonly code: string; readonly path?: string };
 

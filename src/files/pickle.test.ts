@@ -96,6 +96,10 @@ test('what a name means is asked of the caller, with module and name apart', () 
   expect(asked).toEqual(['a|b.c', 'a.b|c']);
 });
 
+test('a pickle of millions of empty dicts ends before the memory does', () => {
+  expect(() => parsePickle(new Uint8Array(5_000_000).fill(0x7d), torchConstructors)).toThrow('4000000 opcodes are not believable');
+});
+
 test.each([
   ['an extension', [0x82, 1], 'extension registry'],
   ['an empty stack', [0x30], 'no mark is open'],

@@ -3,7 +3,7 @@
  * the values of an explicit list of constructors. Nothing of the pickle is ever executed; what a name may build is decided by the `Constructors`
  * that the caller passes in (pickle-globals.ts).
  *
- * Invariant: the work and the memory are linear in the pickle's length: values are shared, never copied by an opcode.
+ * Invariant: work and memory are bounded by the number of opcodes, which has a limit: values are shared, never copied by an opcode.
  */
 import { pickleBytes } from './pickle-bytes.ts';
 import type { PickleBytes } from './pickle-bytes.ts';
@@ -45,14 +45,18 @@ export interface Constructors {
 /** Reads one pickle. Throws a PickleFault. */
 export const parsePickle = (bytes: Uint8Array, constructors: Constructors): PickleValue => {
   const machine: Machine = { input: pickleBytes(bytes), stack: [], marks: [], memo: new Map(), constructors };
-  for (;;) {
+  for (let steps = 0; steps < mostSteps; steps++) {
     const opcode = machine.input.byte();
     if (opcode === stop) return pop(machine);
     const step = opcodes[opcode];
     if (step === undefined) throw new PickleFault(`unknown opcode 0x${opcode.toString(16)} at byte ${machine.input.position() - 1}`);
     step(machine);
   }
+  throw new PickleFault(`more than ${mostSteps} opcodes are not believable`);
 };
+
+// about 32 opcodes describe a tensor; every one can make an empty dict, so this bounds the memory
+const mostSteps = 4_000_000;
 
 interface Machine {
   readonly input: PickleBytes;

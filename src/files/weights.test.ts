@@ -6,8 +6,11 @@ import { bytesOf, checkpointEntries, dict, tensor, zipOf } from './checkpoint-fi
 import { checkWeights } from './check-weights.ts';
 import { shapesOf } from './infer-config.ts';
 import { openTensorFile, openWeights } from './open.ts';
+import { memoryAccess } from './random-access.ts';
+import { safetensorsOf } from './safetensors.ts';
 import type { TensorToWrite } from './safetensors-write.ts';
 import { inFolder, opened, refused } from './test-folder.ts';
+import { weightsOf } from './weights.ts';
 import type { Weights } from './weights.ts';
 import { writeSafetensors } from './write.ts';
 
@@ -146,6 +149,15 @@ test('a number format that is not read matters only among the chosen weights', (
     const fault = refused(await openWeights(path, { prefix: 'denoiser.' })());
     expect(fault).toMatchObject({ kind: 'unsupported', message: expect.stringContaining('tensor denoiser.w: torch.ComplexFloatStorage') });
   }));
+
+test('a tensor larger than any memory is an error value', async () => {
+  const size = 2 ** 43;
+  const header = JSON.stringify({ w: { dtype: 'F64', shape: [size / 8], data_offsets: [0, size] } }).padEnd(120);
+  const start = memoryAccess(Uint8Array.from([120, 0, 0, 0, 0, 0, 0, 0, ...new TextEncoder().encode(header)]));
+  const read = async (offset: number, length: number) => (offset < start.size ? start.read(offset, length) : new Uint8Array(length));
+  const weights = weightsOf(await safetensorsOf({ ...start, size: start.size + size, read }));
+  expect(refused(await weights.read('w')())).toMatchObject({ kind: 'unsupported', message: expect.stringContaining('larger than the memory') });
+});
 
 test('a truncated tensor, found on reading or before, and a name that is not there', () =>
   withTensors([f32('a', 1)], async (path) => {

@@ -80,7 +80,7 @@ const showGroups = (groups: ReadonlyMap<string, number>): string =>
 const readChecked = async (file: TensorFile, name: string, allowNonFinite: boolean): Promise<Float32Array<ArrayBuffer>> => {
   const { shape } = infoOf(file, name);
   const values = await readFloat32(file, name);
-  const at = allowNonFinite ? -1 : values.findIndex((value) => !Number.isFinite(value));
+  const at = allowNonFinite ? -1 : firstNonFinite(values);
   if (at >= 0)
     fail(
       'non-finite',
@@ -88,6 +88,12 @@ const readChecked = async (file: TensorFile, name: string, allowNonFinite: boole
       `tensor ${name} has the value ${values[at]} at ${showIndex(at, shape)} (not finite in 32 bits); the weights are damaged`,
     );
   return values;
+};
+
+// a plain loop: findIndex takes ten times as long over hundreds of millions of values
+const firstNonFinite = (values: Float32Array): number => {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return i;
+  return -1;
 };
 
 /** A flat position as an index: [1, 4]. */

@@ -64,9 +64,13 @@ const asNodes = (op: string, operands: readonly (Node | number)[], dtype: DType)
 const buildBinary = (op: string, kinds: Kinds, build: (a: Node, b: Node, shape: Shape) => Node) => (a: Node | number, b: Node | number): Node => {
   const tensor = typeof a === 'number' ? b : a;
   if (typeof tensor === 'number') return invalid(`${op}: one operand must be a tensor`);
-  const [x, y] = asNodes(op, [a, b], tensor.dtype) as readonly [Node, Node]; // two in, two out
-  const check = first(sameDType(op, x, y), definedFor(op, x.dtype, kinds));
-  return ruled([x, y], check(broadcastRule(op, x.shape, y.shape)), (shape) => build(x, y, shape));
+  const mixed = typeof a === 'number' || typeof b === 'number';
+  // a number takes the tensor's dtype, which must be one of the op's before
+  return ruled([tensor], first(mixed ? definedFor(op, tensor.dtype, kinds) : undefined)(tensor.shape), () => {
+    const [x, y] = asNodes(op, [a, b], tensor.dtype) as readonly [Node, Node]; // two in, two out
+    const check = first(sameDType(op, x, y), definedFor(op, x.dtype, kinds));
+    return ruled([x, y], check(broadcastRule(op, x.shape, y.shape)), (shape) => build(x, y, shape));
+  });
 };
 const binary = <const Op extends string, const K extends Kinds>(op: Op, kinds: K, primitive: string = op): Binary<Op, K> =>
   typed(buildBinary(op, kinds, (a, b, shape) => elementwise(primitive, [a, b], shape)));

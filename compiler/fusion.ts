@@ -26,9 +26,19 @@ const isReduction = (node: Node): boolean => node.op === 'sum' || node.op === 'r
 
 const elements = (shape: Node['shape']): number => (shape as readonly number[]).reduce((a, b) => a * b, 1); // sizes are bound
 
-/** Cost of one load, in units of one arithmetic operation. */
+/** Costs in units of one arithmetic operation; LAUNCH is that of one more kernel. */
 const LOAD = 4;
 const STORE = 6;
+const LAUNCH = 20_000;
+
+/** Times by place. */
+type Demand = ReadonlyMap<string, number>;
+const total = (demand: Demand): number => [...demand.values()].reduce((a, b) => a + b, 0);
+const joined = (demands: readonly Demand[]): Demand => {
+  const all = new Map<string, number>();
+  for (const demand of demands) for (const [place, times] of demand) all.set(place, Math.max(all.get(place) ?? 0, times));
+  return all;
+};
 
 interface Decision {
   readonly stored: boolean;
@@ -47,8 +57,11 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
   const decided = new Set<Node>();
   /** Kernels that a node is computed in. */
   const homes = new Map<Node, ReadonlySet<Node>>();
-  /** How often elements of a node are computed if it is inlined. */
-  const demand = new Map<Node, number>();
+  /**
+   * How often elements of a node are computed if it is inlined, for each place in a kernel that asks for them: the main loop,
+   * and each reduction's loop. Within one place, uses share one computation.
+   */
+  const demand = new Map<Node, Demand>();
   /** What the kernel of a root is built around. */
   const core = new Map<Node, 'contraction' | 'reduction'>();
 
@@ -71,23 +84,27 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
   const isStored = (node: Node): boolean => isLeaf(node) || reasons.has(node);
   const homesOf = (node: Node): ReadonlySet<Node> => (reasons.has(node) ? new Set([node]) : homes.get(node) ?? new Set());
 
-  /** How often one use of `node` by `user` computes its elements. */
-  const demandBy = (user: Node, node: Node): number => {
-    const times = reasons.has(user) ? elements(user.shape) : demand.get(user) ?? 0;
-    if (isReduction(user)) return (times * elements(node.shape)) / Math.max(1, elements(user.shape));
+  /** What one use of `node` by `user` asks for. */
+  const demandBy = (user: Node, node: Node): Demand => {
+    const own: Demand = reasons.has(user) ? new Map([[`${user.id}`, elements(user.shape)]]) : demand.get(user)!;
+    const repeats = total(own) / Math.max(1, elements(user.shape));
+    if (isReduction(user)) return new Map([[`sum ${user.id}`, repeats * elements(node.shape)]]);
+    if (user.op === 'einsum') return new Map([[`einsum ${user.id}`, repeats * contractionReads(user, node, schedule)]]);
     // a broadcast of a row's value is computed once a row when its reduction joins the kernel
-    if (user.op === 'expand' && rowValues.has(node)) return Math.min(times, elements(node.shape));
-    if (user.op === 'einsum') return (times / Math.max(1, elements(user.shape))) * contractionReads(user, node, schedule);
-    return times;
+    if (user.op === 'expand' && rowValues.has(node)) return new Map([...own].map(([place, times]) => [place, Math.min(times, elements(node.shape))]));
+    return own;
   };
 
-  /** An einsum joins the kernel of the elementwise chain that follows it alone. */
-  const epilogueRoot = (node: Node): Node | string => {
-    const [user, ...others] = users.get(node) ?? [];
-    if (user === undefined || others.length > 0) return 'several users read it';
-    if (!definitionOf(user.op, table).traits.elementwise || user.op === 'tap') return `its user ${user.op} is not elementwise`;
-    if (elements(user.shape) !== elements(node.shape)) return `its user ${user.op} has another shape`;
-    return reasons.has(user) ? user : epilogueRoot(user);
+  /** An einsum joins the kernel that all elementwise chains after it end in, alone. */
+  const epilogueRoot = (node: Node, shape: Node['shape'] = node.shape): Node | string => {
+    const roots = new Set<Node | string>();
+    for (const user of users.get(node) ?? []) {
+      if (!definitionOf(user.op, table).traits.elementwise) return `its user ${user.op} is not elementwise`;
+      if (elements(user.shape) !== elements(shape)) return `its user ${user.op} has another shape`;
+      roots.add(reasons.has(user) ? user : epilogueRoot(user, shape));
+    }
+    const [root, ...others] = roots;
+    return root === undefined || others.length > 0 ? 'several kernels read it' : root;
   };
 
   const decideContraction = (node: Node): Decision => {
@@ -100,7 +117,7 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
 
   /** A reduction joins a kernel when each of its values is computed once there. */
   const decideReduction = (node: Node): Decision => {
-    const kernels = [...homesOf2(node)];
+    const kernels = [...kernelsOf(node)];
     const [root] = kernels;
     if (root === undefined || kernels.length > 1) return store('reduction: several kernels read it');
     if (core.get(root) === 'contraction') return store('reduction: its user is in a matmul kernel');
@@ -112,14 +129,13 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
     core.set(root, 'reduction');
     return inline;
   };
-  const homesOf2 = (node: Node): ReadonlySet<Node> => new Set((users.get(node) ?? []).flatMap((user) => [...homesOf(user)]));
+  const kernelsOf = (node: Node): ReadonlySet<Node> => new Set((users.get(node) ?? []).flatMap((user) => [...homesOf(user)]));
 
   const decideElementwise = (node: Node): Decision => {
-    const cost = work.get(node)!, size = elements(node.shape), wanted = demand.get(node)!;
+    const cost = work.get(node)!, size = elements(node.shape), wanted = total(demand.get(node)!);
     if (cost <= LOAD) return inline;
-    const kernels = homesOf2(node);
-    // within one kernel a second reading finds the inputs in the cache, and storing would take a kernel more
-    const inlined = wanted * cost, stored = size * (cost + (kernels.size === 1 ? 2 * STORE : STORE)) + wanted * LOAD;
+    const kernels = kernelsOf(node);
+    const inlined = wanted * cost, stored = size * (cost + STORE) + wanted * LOAD + LAUNCH;
     if (inlined <= stored) return inline;
     return store(kernels.size > 1 ? `read by ${kernels.size} kernels, cheaper to keep than to compute again` : 'read many times, cheaper to keep than to compute again');
   };
@@ -137,14 +153,14 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
 
   for (const node of [...nodes].reverse()) {
     if (!outputs.has(node) && (users.get(node) ?? []).length === 0) continue; // an unused input
-    demand.set(node, (users.get(node) ?? []).reduce((sum, user) => sum + demandBy(user, node), 0));
+    demand.set(node, joined((users.get(node) ?? []).map((user) => demandBy(user, node))));
     if (!isLeaf(node) || outputs.has(node)) {
       const { stored, reason } = decide(node);
       if (stored) {
         reasons.set(node, reason);
         if (node.op === 'einsum') core.set(node, 'contraction');
         if (isReduction(node)) core.set(node, 'reduction');
-      } else homes.set(node, homesOf2(node));
+      } else homes.set(node, kernelsOf(node));
     }
     decided.add(node);
   }

@@ -4,7 +4,7 @@
  * A thread keeps a tile of rows x columns of the result in registers. Operands may be any expressions (views, casts, norms);
  * they are read as short vectors along k, or along n, where their indices prove that contiguous. No workgroup memory.
  */
-import { clampIndex, type Index, integer, ofVariable, plusConstant, times, type Variable } from '../../dsl/scalar/index-expression.ts';
+import { clampIndex, type Index, integer, ofVariable, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
 import { freeVariables, reductionsIn, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
@@ -44,6 +44,7 @@ export const contractionOf = ({ axes, value }: TensorExpression): Contraction | 
   // columns are the axis along which the result is contiguous
   const swap = last(wide) !== undefined && last(onlyA) === last(wide);
   const [left, right, row, column] = swap ? [b, a, last(onlyB), last(onlyA)] : [a, b, last(onlyA), last(onlyB)];
+  if (row === undefined && column === undefined) return undefined; // a dot product for each element: nothing to share in a tile
   return { reduce, left, right, row, column, batch: axes.filter((axis) => axis !== row && axis !== column) };
 };
 
@@ -102,13 +103,11 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
   const rows = tileOf(row, schedule.rows, 1);
   const columns = tileOf(column, schedule.columns, columnLanes);
 
-  const batchCount = batch.reduce((n, axis) => n * axis.extent, 1);
-  const thread = [variable(columns.count), variable(rows.count), variable(batchCount)] as const;
-  const p = placer(thread.map((axis) => axis.id));
-  const batchAt = splitThread(ofVariable(thread[2]), batch);
+  const grid = gridOf(columns.count, rows.count, batch, schedule.workgroup, variable);
+  const { tileX, tileY, batchAt } = grid;
+  const p = placer(grid.thread.map((axis) => axis.id));
   const at = (more: readonly (readonly [Variable | undefined, Index])[]): ReadonlyMap<number, Index> =>
     new Map([...batchAt, ...more.flatMap(([axis, index]) => (axis === undefined ? [] : [[axis.id, index] as const]))]);
-  const tileX = ofVariable(thread[0]), tileY = ofVariable(thread[1]);
 
   const zero = S.constant(0, reduce.type);
   const scalarAccumulators = alongK || columns.lanes === 1;
@@ -158,9 +157,29 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
       if (target !== p.root) p.push(p.root, { kind: 'if', condition: inside, body: target.statements });
     }
   }
-  const [wx, wy] = schedule.workgroup;
-  const workgroupSize = rows.count === 1 ? [wx * wy, 1, 1] as const : columns.count === 1 ? [1, wx * wy, 1] as const : [wx, wy, 1] as const;
-  return { tensors: accessesOf(p.root.statements, dtypes, output.tensor), thread, lane: undefined, workgroupSize, body: p.root.statements };
+  return { tensors: accessesOf(p.root.statements, dtypes, output.tensor), thread: grid.thread, lane: undefined, workgroupSize: grid.workgroupSize, body: p.root.statements };
+};
+
+interface Grid {
+  readonly thread: readonly Variable[];
+  readonly workgroupSize: readonly [number, number, number];
+  readonly tileX: Index;
+  readonly tileY: Index;
+  readonly batchAt: ReadonlyMap<number, Index>;
+}
+/** Batch entries that the third grid axis can count. */
+const MOST_Z = 65535;
+
+/** Threads in two dimensions where the tiles fill whole workgroups, else numbered through, so that none are idle. */
+const gridOf = (columns: number, rows: number, batch: readonly Variable[], [wx, wy]: MatmulSchedule['workgroup'], variable: TensorExpression['variable']): Grid => {
+  const count = batch.reduce((n, axis) => n * axis.extent, 1);
+  if (columns % wx === 0 && rows % wy === 0 && count <= MOST_Z) {
+    const thread = [variable(columns), variable(rows), variable(count)] as const;
+    return { thread, workgroupSize: [wx, wy, 1], tileX: ofVariable(thread[0]), tileY: ofVariable(thread[1]), batchAt: splitThread(ofVariable(thread[2]), batch) };
+  }
+  const flat = variable(columns * rows * count);
+  const [z, y, x] = unflatten(ofVariable(flat), [count, rows, columns]) as readonly [Index, Index, Index]; // one for each extent
+  return { thread: [flat], workgroupSize: [wx * wy, 1, 1], tileX: x, tileY: y, batchAt: splitThread(z, batch) };
 };
 
 const addTo = (p: Placer, block: Block, accumulator: Scalar, value: Scalar): void =>

@@ -1,0 +1,76 @@
+/**
+ * One interface for those who compute: `wgsl` runs compiled programs on a GPU or a software driver, `reference` interprets the graph.
+ *
+ * Invariant: nothing above this folder asks which of the two it has; tensors stay where they were computed until `read`.
+ */
+import type { TaskEither } from 'fp-ts/TaskEither';
+import type { Graph, Sizes } from '../../dsl/graph/graph.ts';
+import type { DType } from '../../dsl/dtype.ts';
+import type { NumberArray } from '../runtime/elements.ts';
+
+/** Who can compute. */
+export const BACKENDS = ['wgsl', 'reference'] as const;
+export type BackendName = (typeof BACKENDS)[number];
+
+/** A readable failure; `limit` (more than the adapter offers) and `memory` may go away with a smaller batch. */
+export interface BackendError {
+  readonly kind: 'program' | 'limit' | 'memory' | 'adapter' | 'lost' | 'aborted' | 'input' | 'device';
+  readonly message: string;
+}
+
+/** Elements, row-major. The reference gives doubles. */
+export type Elements = Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+
+export interface BackendTensor {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly read: (options?: { readonly signal?: AbortSignal }) => TaskEither<BackendError, Elements>;
+  /** Gives the memory back. */
+  readonly dispose: () => void;
+}
+
+/** Host data, or tensors of the backend, whose elements are taken in their order where a port has another shape of the same size. */
+export type Inputs = Readonly<Record<string, NumberArray | BackendTensor>>;
+export type Outputs = Readonly<Record<string, BackendTensor>>;
+
+/** Weights by name: elements, or a function that fetches them when it is their turn. Programs loaded with the same object share one copy. */
+export type WeightSource = Readonly<Record<string, NumberArray | (() => NumberArray | Promise<NumberArray>)>>;
+
+export interface LoadRequest {
+  readonly graph: Graph;
+  readonly sizes: Sizes;
+  /** Names the program in messages. */
+  readonly name: string;
+  readonly weights?: WeightSource;
+  /** Adds every tap of the graph as an output. */
+  readonly taps?: boolean;
+  readonly signal?: AbortSignal;
+  /** Hears of each kernel that is compiled. */
+  readonly onCompiled?: (ready: number, all: number) => void;
+}
+
+export interface RunOptions {
+  readonly signal?: AbortSignal;
+  /** False: the result may come before the work is done, so that several runs queue up. */
+  readonly wait?: boolean;
+}
+
+/** A program with its weights, ready to run. */
+export interface Executable {
+  readonly run: (inputs: Inputs, options?: RunOptions) => TaskEither<BackendError, Outputs>;
+  readonly dispose: () => void;
+}
+
+export interface Backend {
+  readonly name: BackendName;
+  /** The adapter's name, for reports. */
+  readonly adapter: string;
+  /** One line for people: who computes, and why. */
+  readonly notice: string;
+  /** Compiles, allocates, uploads. Errors: everything that is wrong with the graph; what the adapter lacks; memory; lost; aborted. */
+  readonly load: (request: LoadRequest) => TaskEither<BackendError, Executable>;
+  /** Puts f32 data where programs find it. Errors: memory; lost. */
+  readonly upload: (shape: readonly number[], data: Float32Array) => TaskEither<BackendError, BackendTensor>;
+  /** Ends the device. */
+  readonly close: () => void;
+}

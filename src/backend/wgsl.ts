@@ -1,0 +1,108 @@
+/** The compiler and a WebGPU device as a backend. */
+import * as E from 'fp-ts/Either';
+import type { TaskEither } from 'fp-ts/TaskEither';
+import { compile } from '../../compiler/compile.ts';
+import { type CompileError, showCompileError } from '../../compiler/errors.ts';
+import { profileOf } from '../../compiler/profile.ts';
+import type { PortPlan, Program } from '../../compiler/program.ts';
+import { adapterName } from '../runtime/adapter-profile.ts';
+import type { Device } from '../runtime/device.ts';
+import type { DeviceError } from '../runtime/errors.ts';
+import { makeParameterStore, type ParameterSource, type ParameterStore } from '../runtime/parameters.ts';
+import type { RunInputs } from '../runtime/run-buffers.ts';
+import { load, type Session } from '../runtime/session.ts';
+import { bufferOf, type DeviceTensor, makeTensor, upload } from '../runtime/tensor.ts';
+import type { Backend, BackendError, BackendTensor, Executable, Inputs, LoadRequest, WeightSource } from './backend.ts';
+
+const KINDS: Readonly<Record<DeviceError['_tag'], BackendError['kind']>> = {
+  NoAdapter: 'adapter', MissingLimits: 'limit', Lost: 'lost', OutOfMemory: 'memory', Validation: 'device', Aborted: 'aborted', BadInput: 'input', BadProgram: 'device',
+};
+
+export const ofDeviceError = (error: DeviceError): BackendError => ({ kind: KINDS[error._tag], message: error.message });
+
+/** All errors of a program in one message. It is a `limit` when limits are all that is wrong. */
+const ofCompileErrors = (name: string, errors: readonly CompileError[]): BackendError => ({
+  kind: errors.every((error) => error.kind === 'limit') ? 'limit' : 'program',
+  message: `${name} cannot be compiled:${errors.map((error) => `\n  - ${showCompileError(error)}`).join('')}`,
+});
+
+const mapped = <A>(task: TaskEither<DeviceError, A>): TaskEither<BackendError, A> => () => task().then(E.mapLeft(ofDeviceError));
+
+/** The device's tensor behind each of ours. */
+const homes = new WeakMap<BackendTensor, DeviceTensor>();
+
+const tensorOf = (tensor: DeviceTensor): BackendTensor => {
+  const { shape, dtype, dispose } = tensor;
+  const made: BackendTensor = { shape, dtype, read: (options) => mapped(tensor.read(options)), dispose };
+  homes.set(made, tensor);
+  return made;
+};
+
+const elementsOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+
+/** The same memory under the shape that a port wants. */
+const viewed = (device: Device, tensor: DeviceTensor, shape: readonly number[]): DeviceTensor => {
+  const buffer = bufferOf(device, tensor);
+  const fits = elementsOf(shape) === elementsOf(tensor.shape) && shape.join() !== tensor.shape.join();
+  return fits && typeof buffer !== 'string' ? makeTensor(device, shape, tensor.dtype, buffer, () => undefined) : tensor;
+};
+
+/** What the session takes: host data as it is, tensors under the shapes of the program's ports. */
+const inputsOf = (device: Device, program: Program, inputs: Inputs): RunInputs => {
+  const shapes = new Map(program.inputs.map(({ name, shape }) => [name, shape]));
+  return Object.fromEntries(Object.entries(inputs).map(([name, value]) => {
+    if (ArrayBuffer.isView(value)) return [name, value];
+    const home = homes.get(value);
+    if (home === undefined) throw new Error('invariant: a tensor of another backend was fed to a program of this one');
+    const shape = shapes.get(name);
+    return [name, shape === undefined ? home : viewed(device, home, shape)];
+  }));
+};
+
+const mapValues = <A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
+
+/** What the store lacks of the program's parameters, out of the source; names that the source lacks are reported by the session. */
+const lackingParameters = (program: Program, store: ParameterStore, source: WeightSource): ParameterSource => {
+  const isSet = (port: PortPlan): boolean => store.find(port, program.buffers[port.buffer]!.bytes) !== undefined; // `load` checked the index
+  const wanted = program.parameters.filter((port) => !isSet(port) && Object.hasOwn(source, port.name));
+  return Object.fromEntries(wanted.map(({ name }) => [name, source[name]!])); // own property
+};
+
+const executableOf = (device: Device, session: Session): Executable => ({
+  run: (inputs, options = {}) => async () => {
+    const result = await session.run(inputsOf(device, session.program, inputs), options)();
+    return E.isLeft(result) ? E.left(ofDeviceError(result.left)) : E.right(mapValues(result.right, tensorOf));
+  },
+  dispose: session.dispose,
+});
+
+const NO_WEIGHTS: WeightSource = {};
+
+/** A backend on an open device, which `close` destroys. `notice` says which adapter that is. */
+export const wgslBackend = (device: Device, notice: string): Backend => {
+  const profile = profileOf(device.profile.class, device.profile.limits, device.profile.features);
+  const stores = new WeakMap<WeightSource, ParameterStore>();
+  const storeOf = (source: WeightSource): ParameterStore => {
+    const store = stores.get(source) ?? makeParameterStore(device);
+    stores.set(source, store);
+    return store;
+  };
+  const open = async ({ graph, sizes, name, weights = NO_WEIGHTS, taps = false, signal, onCompiled }: LoadRequest): Promise<E.Either<BackendError, Executable>> => {
+    const program = compile(graph, { sizes, profile, taps, name });
+    if (E.isLeft(program)) return E.left(ofCompileErrors(name, program.left));
+    const parameters = storeOf(weights);
+    const loaded = await load(device, program.right, { parameters, ...(signal && { signal }), ...(onCompiled && { onCompiled }) })();
+    if (E.isLeft(loaded)) return E.left(ofDeviceError(loaded.left));
+    const set = await loaded.right.setParameters(lackingParameters(program.right, parameters, weights), signal && { signal })();
+    if (E.isRight(set)) return E.right(executableOf(device, loaded.right));
+    loaded.right.dispose();
+    return E.left(ofDeviceError(set.left));
+  };
+  return {
+    name: 'wgsl', adapter: adapterName(device.profile), notice,
+    load: (request) => () => open(request),
+    upload: (shape, data) => () => upload(device, shape, 'f32', data)().then(E.bimap(ofDeviceError, tensorOf)),
+    close: device.destroy,
+  };
+};

@@ -1,7 +1,6 @@
 import * as E from 'fp-ts/Either';
 import { describe, expect, test } from 'vitest';
 import { configMistakes, labelMistakes, nullClass, PRESETS, sizesOf, type C2iConfig } from './config.ts';
-import { inferConfig } from './infer-config.ts';
 
 const small: C2iConfig = {
   in_channels: 3, patch_size: 4, num_groups: 2, hidden_size: 48, hidden_size_x: 8, num_blocks: 3, num_cond_blocks: 2, nerf_mlpratio: 2, num_classes: 6,
@@ -42,16 +41,4 @@ test('labels', () => {
     'class 1.5 is out of range: this model has classes 0 to 5',
   ]);
   expect(nullClass(small)).toBe(6);
-});
-
-describe('inferred configurations', () => {
-  const shapes = {
-    'x_embedder.embedder.0.weight': [8, 67], 's_embedder.proj.weight': [48, 48], 'y_embedder.embedding_table.weight': [7, 48], 'final_layer.linear.weight': [3, 8],
-    'blocks.0.attn.q_norm.weight': [24], 'blocks.1.attn.q_norm.weight': [24], 'blocks.2.param_generator1.0.weight': [256, 48],
-  };
-  test('from shapes alone', () => expect(inferConfig(shapes)).toEqual(E.right(small)));
-  test('what is no PixNerd model', () => {
-    expect(inferConfig({ ...shapes, 'final_layer.linear.weight': [3] })).toEqual(E.left([expect.stringContaining('final_layer.linear.weight is missing or no matrix')]));
-    expect(inferConfig({ ...shapes, 's_embedder.proj.weight': [48, 50] })).toEqual(E.left([expect.stringContaining('patch_size')]));
-  });
 });

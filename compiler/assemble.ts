@@ -2,6 +2,7 @@
 import { byteSize, type DType } from '../dsl/dtype.ts';
 import { type Graph, inputName } from '../dsl/graph/graph.ts';
 import { literalAttribute } from '../dsl/ops/attributes.ts';
+import type { LoopKernel } from '../dsl/scalar/loop.ts';
 import type { KernelPlan, PlannedKernel, StoredTensor } from './kernels/plan-kernels.ts';
 import { bufferBytes, type MemoryPlan } from './memory.ts';
 import type { BufferPlan, Dispatch, Kernel, PortPlan, Program } from './program.ts';
@@ -62,8 +63,10 @@ export const assemble = (name: string, graph: Graph, plan: KernelPlan, memory: M
 
   const kernels: Kernel[] = [];
   const known = new Map<string, number>();
+  const texts = new Map<LoopKernel, string>();
   const kernelIndex = (planned: PlannedKernel): number => {
-    const wgsl = printWgsl(planned.loop, planned.workgroups);
+    const wgsl = texts.get(planned.loop) ?? printWgsl(planned.loop, planned.workgroups);
+    texts.set(planned.loop, wgsl);
     const key = `${planned.workgroups.join()}\n${wgsl}`;
     const found = known.get(key);
     if (found !== undefined) return found;
@@ -73,8 +76,8 @@ export const assemble = (name: string, graph: Graph, plan: KernelPlan, memory: M
   };
   const dispatches = plan.kernels.map((planned): Dispatch => ({
     kernel: kernelIndex(planned), workgroups: planned.workgroups, label: planned.label,
-    bindings: planned.loop.tensors.map(({ tensor }) => {
-      const stored = plan.tensors.get(tensor)!, window = planned.windows.get(tensor), size = byteSize(stored.dtype);
+    bindings: planned.bindings.map(({ tensor, window }) => {
+      const stored = plan.tensors.get(tensor)!, size = byteSize(stored.dtype);
       const bytes = window === undefined ? bufferBytes(stored) : Math.ceil((window.count * size) / 16) * 16;
       const offset = window === undefined ? 0 : window.start * size;
       return { buffer: bufferOf.get(tensor)!, offset, bytes: Math.min(bytes, bufferBytes(stored) - offset) };

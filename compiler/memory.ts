@@ -19,8 +19,8 @@ export const bufferBytes = ({ elements, dtype }: Pick<StoredTensor, 'elements' |
 
 const lifetimesOf = ({ kernels }: KernelPlan): Map<number, readonly [number, number]> => {
   const lifetimes = new Map<number, readonly [number, number]>();
-  kernels.forEach(({ loop }, k) => {
-    for (const { tensor } of loop.tensors) lifetimes.set(tensor, [lifetimes.get(tensor)?.[0] ?? k, k]);
+  kernels.forEach(({ bindings }, k) => {
+    for (const { tensor } of bindings) lifetimes.set(tensor, [lifetimes.get(tensor)?.[0] ?? k, k]);
   });
   return lifetimes;
 };

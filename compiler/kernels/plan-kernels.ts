@@ -16,6 +16,11 @@ import { contractionOf, matmulKernel } from './matmul.ts';
 import { type Output, rowKernel } from './row.ts';
 import { tensorExpression, type TensorExpression } from './tensor-expression.ts';
 
+export interface Binding {
+  readonly tensor: number;
+  readonly window: Window | undefined;
+}
+
 /** A tensor in memory. */
 export interface StoredTensor {
   readonly id: number;
@@ -29,11 +34,11 @@ export interface PlannedKernel {
   readonly name: string;
   /** Scope and ops, for people. */
   readonly label: string;
+  /** Its tensors are numbered in its own order; equal computations share one loop form. */
   readonly loop: LoopKernel;
   readonly workgroups: readonly [number, number, number];
-  /** Tensor that it writes. */
-  readonly output: number;
-  readonly windows: ReadonlyMap<number, Window>;
+  /** For each of the loop's tensors, which one it is, and the part that is bound where not all of it is. */
+  readonly bindings: readonly Binding[];
   /** Nodes that are computed in this kernel. */
   readonly nodes: readonly Node[];
 }
@@ -94,8 +99,52 @@ const nameOf = (nodes: readonly Node[]): string => {
   return ops.length === 0 ? 'copy' : ops.slice(0, 4).join('_');
 };
 
+interface Local {
+  readonly expression: TensorExpression;
+  /** The tensors that it reads: number i of the expression is `reads[i]`. */
+  readonly reads: readonly number[];
+}
+
+/** The expression of a root with its tensors numbered in order of appearance, so that equal computations have equal keys. */
+const localExpression = (root: Node, tensorOf: (node: Node) => number | undefined, table: OpTable): Local => {
+  const numbers = new Map<number, number>();
+  const expression = tensorExpression(root, (node) => {
+    const tensor = tensorOf(node);
+    if (tensor !== undefined && !numbers.has(tensor)) numbers.set(tensor, numbers.size);
+    return tensor === undefined ? undefined : numbers.get(tensor)!;
+  }, table);
+  return { expression, reads: [...numbers.keys()] };
+};
+
+interface Built {
+  readonly loop: LoopKernel;
+  readonly workgroups: readonly [number, number, number];
+  readonly windows: ReadonlyMap<number, Window>;
+}
+
+/** The kernels that compute an expression; `tensors` lists what it reads and, last, what it writes. Undefined where limits forbid it. */
+const buildKernels = (expression: TensorExpression, tensors: readonly StoredTensor[], { profile, schedule }: PlanOptions): readonly Built[] | undefined => {
+  const { maxStorageBufferBindingSize: binding, maxComputeWorkgroupsPerDimension: mostGroups } = profile.limits;
+  const dtypes = (tensor: number): DType => tensors[tensor]!.dtype;
+  const target = tensors.length - 1, { shape } = tensors[target]!;
+  const output: Output = { tensor: target, index: (at) => flatten(at, shape) };
+  const large = {
+    most: (tensor: number) => {
+      const { elements, dtype } = tensors[tensor]!;
+      return elements * byteSize(dtype) > binding ? Math.floor(binding / byteSize(dtype)) : undefined;
+    },
+    alignment: 256, // elements: 256 bytes for the smallest dtype and more than enough for the others
+  };
+  return chunked(expression, output, large)?.map((piece: Piece) => {
+    const contraction = contractionOf(piece.expression);
+    const loop = contraction === undefined ? rowKernel(piece.expression, piece.output, schedule, dtypes)
+      : matmulKernel(piece.expression, contraction, piece.output, schedule.matmul, dtypes);
+    return { loop, workgroups: workgroupsOf(loop, mostGroups), windows: piece.windows };
+  });
+};
+
 export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | readonly CompileError[] => {
-  const { profile, schedule, table } = options;
+  const { profile, table } = options;
   const peeled = source.outputs.map(({ name, node }) => ({ name, node: isLeaf(node) ? node : peel(node) }));
   const graph: Graph = { ...source, outputs: peeled };
   const fusion = fitBindings(graph, options);
@@ -111,7 +160,6 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
   };
   for (const node of order) if (isStored(node)) addTensor(position.get(node)!, node);
 
-  const dtypes = (tensor: number): DType => tensors.get(tensor)!.dtype;
   const errors: CompileError[] = [];
   const binding = profile.limits.maxStorageBufferBindingSize;
   for (const { node, elements, dtype } of tensors.values()) {
@@ -120,42 +168,32 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
       errors.push(limitError(`tensor ${node.op} [${node.shape.join(', ')}] of '${node.scope}'`, bytes, 'maxBufferSize', profile.limits.maxBufferSize, 'use a smaller batch or image'));
     }
   }
-  const large = {
-    most: (tensor: number) => {
-      const { elements, dtype } = tensors.get(tensor)!;
-      return elements * byteSize(dtype) > binding ? Math.floor(binding / byteSize(dtype)) : undefined;
-    },
-    alignment: 256, // elements: 256 bytes for the smallest dtype and more than enough for the others
-  };
-
-  const loopOf = ({ expression, output }: Piece): LoopKernel => {
-    const contraction = contractionOf(expression);
-    return contraction === undefined ? rowKernel(expression, output, schedule, dtypes) : matmulKernel(expression, contraction, output, schedule.matmul, dtypes);
-  };
   const kernels: PlannedKernel[] = [];
-  const emit = (expression: TensorExpression, tensor: number, root: Node, inside: readonly Node[]): void => {
-    const shape = tensors.get(tensor)!.shape;
-    const output: Output = { tensor, index: (at) => flatten(at, shape) };
-    if (countOf(shape) === 0) return;
-    const pieces = chunked(expression, output, large);
-    if (pieces === undefined) {
-      errors.push(limitError(`the kernel of ${root.op} [${root.shape.join(', ')}] in '${root.scope}'`, countOf(shape) * byteSize(root.dtype), 'maxStorageBufferBindingSize', binding, 'no axis splits it; use a smaller batch or image'));
+  const known = new Map<string, readonly Built[] | undefined>();
+  const emit = ({ expression, reads }: Local, tensor: number, root: Node, inside: readonly Node[]): void => {
+    const output = tensors.get(tensor)!;
+    if (output.elements === 0) return;
+    const all = [...reads.map((read) => tensors.get(read)!), output];
+    const key = JSON.stringify([expression.axes.map((axis) => axis.extent), expression.value.key, all.map(({ dtype, elements }) => [dtype, elements]), output.shape]);
+    if (!known.has(key)) known.set(key, buildKernels(expression, all, options));
+    const built = known.get(key);
+    if (built === undefined) {
+      errors.push(limitError(`the kernel of ${root.op} [${root.shape.join(', ')}] in '${root.scope}'`, output.elements * byteSize(root.dtype), 'maxStorageBufferBindingSize', binding, 'no axis splits it; use a smaller batch or image'));
       return;
     }
-    for (const piece of pieces) {
-      const loop = loopOf(piece);
-      const workgroups = workgroupsOf(loop, profile.limits.maxComputeWorkgroupsPerDimension);
+    const name = nameOf(inside);
+    for (const { loop, workgroups, windows } of built) {
       if (workgroups.some((n) => n > profile.limits.maxComputeWorkgroupsPerDimension)) {
         errors.push({ kind: 'limit', message: `the kernel of ${root.op} [${root.shape.join(', ')}] in '${root.scope}' needs ${workgroups.join(' x ')} workgroups, more than the adapter's maxComputeWorkgroupsPerDimension of ${profile.limits.maxComputeWorkgroupsPerDimension}; use a smaller batch` });
       }
-      const label = `${root.scope === '' ? '' : `${root.scope}: `}${nameOf(inside)} ${root.dtype}[${root.shape.join(', ')}]`;
-      kernels.push({ name: `k${kernels.length}_${nameOf(inside)}`, label, loop, workgroups, output: tensor, windows: piece.windows, nodes: inside });
+      const bindings = loop.tensors.map((access): Binding => ({ tensor: all[access.tensor]!.id, window: windows.get(access.tensor) }));
+      const label = `${root.scope === '' ? '' : `${root.scope}: `}${name} ${root.dtype}[${root.shape.join(', ')}]`;
+      kernels.push({ name: `k${kernels.length}_${name}`, label, loop, workgroups, bindings, nodes: inside });
     }
   };
 
   for (const root of fusion.roots) {
-    const expression = tensorExpression(root, (node) => (node !== root && isStored(node) ? position.get(node)! : undefined), table);
-    emit(expression, position.get(root)!, root, kernelNodes(root, isStored).inside);
+    emit(localExpression(root, (node) => (node !== root && isStored(node) ? position.get(node)! : undefined), table), position.get(root)!, root, kernelNodes(root, isStored).inside);
   }
 
   // an output that is an input, or the same tensor as another output, is copied: every output has memory of its own
@@ -164,10 +202,10 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
     const tensor = position.get(node)!;
     if (!isLeaf(node) && !taken.has(tensor)) { taken.add(tensor); return tensor; }
     const copy = addTensor(order.length + i, node), variable = variableSupply(), flat = [variable(Math.max(1, countOf(shapeOf(node))))];
-    const expression = { axes: flat, value: S.load(tensor, ofVariable(flat[0]!), node.dtype), variable };
+    const expression = { axes: flat, value: S.load(0, ofVariable(flat[0]!), node.dtype), variable };
     const whole = tensors.get(copy)!;
     tensors.set(copy, { ...whole, shape: [whole.elements] });
-    emit(expression, copy, node, []);
+    emit({ expression, reads: [tensor] }, copy, node, []);
     return copy;
   });
   return errors.length > 0 ? errors : { tensors, kernels, outputs, fusion };

@@ -1,0 +1,20 @@
+/**
+ * How many random cases the laws try, and from which seed. `PIXNERD_RUNS` scales all laws together, `PIXNERD_SEED` repeats a
+ * run. The seed is printed when a law starts and by fast-check when one fails.
+ */
+import type { Parameters } from 'fast-check';
+
+/** Random programs of the main laws; the others scale with it. */
+export const RUNS = Number(process.env['PIXNERD_RUNS'] ?? 300);
+
+const freshSeed = (): number => Math.floor(Math.random() * 2 ** 31);
+export const SEED = Number(process.env['PIXNERD_SEED'] ?? freshSeed());
+
+/** The share of `RUNS` that a law gets, at least `least`. */
+export const runs = (share: number, least = 10): number => Math.max(least, Math.ceil(RUNS * share));
+
+/** Parameters of `fc.assert`, with the seed announced. */
+export const parameters = <T>(law: string, numRuns: number): Parameters<T> => {
+  console.log(`law: ${law}: ${numRuns} runs, PIXNERD_SEED=${SEED}`);
+  return { seed: SEED, numRuns, verbose: false, endOnFailure: false };
+};

@@ -98,7 +98,8 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
   const inner = last(reduce.over);
   const depth = widthFor(inner?.extent ?? 1, schedule.depth);
   // along k when that is contiguous for the right factor, else along the columns
-  const columnLanes = column === undefined ? 1 : widthFor(column.extent, Math.min(4, tileFor(column.extent, schedule.columns)));
+  const neighbours = column !== undefined && column === last(axes.filter((axis) => axis.extent > 1)); // in the result's memory
+  const columnLanes = !neighbours ? 1 : widthFor(column.extent, Math.min(4, tileFor(column.extent, schedule.columns)));
   const alongK = inner !== undefined && depth > 1 && isWideLoad(widen(right, inner.id, Array.from({ length: depth }, (_, i) => plusConstant(times(ofVariable(inner), depth), i))));
   const rows = tileOf(row, schedule.rows, 1);
   const columns = tileOf(column, schedule.columns, columnLanes);

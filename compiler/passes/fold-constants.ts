@@ -5,7 +5,7 @@
  * Broadcasts and index ramps stay symbolic: they cost nothing in a kernel and would cost memory as data.
  */
 import { apply } from '../../dsl/graph/apply.ts';
-import { mapGraph } from '../../dsl/graph/graph.ts';
+import { type Graph, mapGraph, nodesOf } from '../../dsl/graph/graph.ts';
 import { literalOf } from '../../dsl/graph/json.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import { definitionOf } from '../../dsl/ops/table.ts';
@@ -35,9 +35,10 @@ export const foldConstants: Pass = {
       values.set(node, data);
       return data;
     };
+    const borders = bordersOf(graph);
     return mapGraph(graph, (node, inputs) => {
       const rebuilt = inputs.every((x, i) => x === node.inputs[i]) ? node : apply(node.op, inputs, node.attributes);
-      if (KEPT_SYMBOLIC.has(rebuilt.op) || !isConstant(rebuilt) || uniformValue(rebuilt) !== undefined) return rebuilt;
+      if (!borders.has(node) || KEPT_SYMBOLIC.has(rebuilt.op) || uniformValue(rebuilt) !== undefined) return rebuilt;
       const data = valueOf(rebuilt);
       return data === undefined ? rebuilt : asConstant(rebuilt, data);
     });
@@ -45,9 +46,22 @@ export const foldConstants: Pass = {
 };
 
 const CONSTANT_SOURCES: ReadonlySet<string> = new Set(['constant', 'literal', 'iota', 'size', 'nearestIndex']);
-/** Inputs were folded before, so that a constant node's inputs are sources or broadcasts of sources. */
-const isConstant = (node: Node): boolean =>
-  CONSTANT_SOURCES.has(node.op) || (node.op !== 'input' && node.inputs.length > 0 && node.inputs.every(isConstant));
+
+/** Constant nodes that are read by something that is not: only these become data. */
+const bordersOf = (graph: Graph): ReadonlySet<Node> => {
+  const constants = new Set<Node>(), borders = new Set<Node>();
+  for (const node of nodesOf(graph)) {
+    if (CONSTANT_SOURCES.has(node.op) || (node.inputs.length > 0 && node.inputs.every((input) => constants.has(input)))) constants.add(node);
+    else for (const input of node.inputs) if (constants.has(input)) markBorder(input, borders);
+  }
+  for (const { node } of graph.outputs) if (constants.has(node)) markBorder(node, borders);
+  return borders;
+};
+/** A broadcast stays a broadcast: what it repeats is the border. */
+const markBorder = (node: Node, borders: Set<Node>): void => {
+  borders.add(node);
+  if (node.op === 'expand') markBorder(node.inputs[0]!, borders);
+};
 
 const asConstant = (node: Node, data: Float64Array): Node => {
   const [first] = data;

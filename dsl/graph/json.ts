@@ -1,5 +1,5 @@
 /** The graph as plain JSON and back. Reading re-runs every shape rule: a file cannot smuggle in a wrong shape. */
-import { digest } from '../scalar/key.ts';
+import { digestWords } from '../scalar/key.ts';
 import { apply } from './apply.ts';
 import { type Graph, nodesOf } from './graph.ts';
 import { type Attribute, type Attributes, inScopeOf, type Literal, type Node } from './node.ts';
@@ -16,12 +16,8 @@ export interface JsonGraph {
 }
 
 /** A literal tensor; its key is a digest of the content. */
-export const literalOf = (data: Float64Array): Literal => {
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  let text = '';
-  for (let start = 0; start < bytes.length; start += 8192) text += String.fromCharCode(...bytes.subarray(start, start + 8192));
-  return { literal: true, key: digest(text), data };
-};
+export const literalOf = (data: Float64Array): Literal =>
+  ({ literal: true, key: `${data.length}:${digestWords(new Uint32Array(data.buffer, data.byteOffset, data.length * 2))}`, data });
 
 const toBase64 = (data: Float64Array): string => {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);

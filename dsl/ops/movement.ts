@@ -1,12 +1,12 @@
 /** Ops that only move or repeat elements: the compiler turns them into index arithmetic, never into copies of their own. */
-import { DTYPES } from '../dtype.ts';
+import { type DType, DTYPES } from '../dtype.ts';
 import type { Attributes } from '../graph/node.ts';
 import { clampIndex, flatten, type Index, integer, ofScalar, plusConstant, stridesOf, times, unflatten } from '../scalar/index-expression.ts';
 import * as S from '../scalar/scalar.ts';
 import { type Dim, showShape } from '../shape/dim.ts';
 import { concatRule, expandRule, padRule, permuteRule, reshapeRule, sliceRule, takeRule } from '../shape/rules.ts';
 import { dimsAttribute, numberAttribute, numbersAttribute } from './attributes.ts';
-import type { BoundType, Dense, LowerSite, OpDefinition, Reference } from './definition.ts';
+import { type BoundType, type Dense, type LowerSite, type OpDefinition, type Reference, unitRoundoff } from './definition.ts';
 
 type Position = readonly number[];
 const product = (shape: Position): number => shape.reduce((a, b) => a * b, 1);
@@ -30,6 +30,9 @@ interface MovementRow {
   readonly view: boolean;
 }
 
+/** What a number loses when it is written as a constant of the dtype. */
+const roundingOf = (value: number, dtype: DType): number => (dtype === 'f32' && Math.fround(value) === value ? 0 : unitRoundoff(dtype) * Math.abs(value));
+
 const referenceOf = ({ source, padding = () => 0, indexOperands = [] }: MovementRow): Reference => {
   const move = (operands: readonly Dense[], result: BoundType, attributes: Attributes, fill: number): Float64Array =>
     Float64Array.from({ length: product(result.shape) }, (_, i) => {
@@ -41,7 +44,7 @@ const referenceOf = ({ source, padding = () => 0, indexOperands = [] }: Movement
     bound: (operands, result, attributes) => {
       const moveField = (field: 'magnitude' | 'error', fill: number) =>
         move(operands.map((x, k) => ({ shape: x.shape, dtype: x.dtype, data: indexOperands.includes(k) ? x.value : x[field] })), result, attributes, fill);
-      return { magnitude: moveField('magnitude', Math.abs(padding(attributes))), error: moveField('error', 0) };
+      return { magnitude: moveField('magnitude', Math.abs(padding(attributes))), error: moveField('error', roundingOf(padding(attributes), result.dtype)) };
     },
   };
 };

@@ -17,4 +17,11 @@ export const digest = (text: string): string => SEEDS.map((seed) => {
   return mix(h, seed).toString(16).padStart(8, '0');
 }).join('');
 
+/** 32 hexadecimal digits that identify the bits of `data`. */
+export const digestWords = (data: Uint32Array): string => SEEDS.map((seed) => {
+  let h: number = seed;
+  for (let i = 0; i < data.length; i++) h = (Math.imul(h ^ data[i]!, 0x01000193) + Math.imul(h >>> 15, seed)) | 0;
+  return mix(h, seed).toString(16).padStart(8, '0');
+}).join('');
+
 export const compactKey = (key: string): string => (key.length <= 96 ? key : `#${digest(key)}`);

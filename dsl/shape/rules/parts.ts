@@ -15,11 +15,20 @@ const isSize = (dim: Dim): boolean => dim !== 0 && isCount(dim);
 // The last element, start + (size - 1) * step, must be inside: start + size * step <= dim + step - 1. Among symbols that cannot be
 // compared, the sizes decide when the graph is bound.
 
-type SliceEnd<Start extends Dim, Size extends Dim, Step extends number> = AddDim<Start, MultiplyDim<Size, Step>>;
+// (`infer` between the steps keeps TypeScript from working out what each could be for every Dim.)
+
+type Leaves<D extends Dim, Start extends Dim, Size extends Dim, Step extends number> =
+  MultiplyDim<Size, Step> extends infer Length extends Dim
+    ? AddDim<Start, Length> extends infer Last extends Dim
+      ? AddDim<Last, 1> extends infer End extends Dim
+        ? AddDim<D, Step> extends infer Limit extends Dim ? Exceeds<End, Limit> : never
+        : never
+      : never
+    : never;
 export type SliceRule<S extends Shape, A extends number, Start extends Dim, Size extends Dim, Step extends number = 1> =
   [AxisOf<S, A>] extends [never] ? BadAxis<'slice', S, A>
   : [IsCount<Start>, IsSize<Size>, IsSize<Step>] extends [true, true, true]
-    ? Exceeds<AddDim<SliceEnd<Start, Size, Step>, 1>, AddDim<S[AxisOf<S, A>], Step>> extends true
+    ? Leaves<S[AxisOf<S, A>], Start, Size, Step> extends true
       ? `slice: start ${Start}, size ${Size}, step ${Step} leaves axis ${AxisOf<S, A>} of ${ShowShape<S>}`
       : ReplaceAxis<S, AxisOf<S, A>, [Size]>
     : `slice: start ${Start}, size ${Size}, step ${Step}: whole numbers please, size and step above 0`;
@@ -56,9 +65,11 @@ export const indexRule = (shape: Shape, axis: number, index: Dim): Shape | strin
 
 // pad -------------------------------------------------------------------------------------------------------------------------------
 
+type Padded<D extends Dim, Low extends Dim, High extends Dim> =
+  AddDim<D, Low> extends infer Partly extends Dim ? (AddDim<Partly, High> extends infer Whole extends Dim ? [Whole] : never) : never;
 export type PadRule<S extends Shape, A extends number, Low extends Dim, High extends Dim> =
   [AxisOf<S, A>] extends [never] ? BadAxis<'pad', S, A>
-  : [IsCount<Low>, IsCount<High>] extends [true, true] ? ReplaceAxis<S, AxisOf<S, A>, [AddDim<AddDim<S[AxisOf<S, A>], Low>, High>]>
+  : [IsCount<Low>, IsCount<High>] extends [true, true] ? ReplaceAxis<S, AxisOf<S, A>, Padded<S[AxisOf<S, A>], Low, High>>
   : `pad: ${Low} before and ${High} after: whole numbers please`;
 /** All axes at once, as the primitive has them. */
 export const padRule = (shape: Shape, low: Shape, high: Shape): Shape | string => {

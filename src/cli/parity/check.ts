@@ -1,0 +1,82 @@
+/**
+ * Checks one golden file on a backend.
+ *
+ * Invariant: every `out.`, `out64.` and `mid.` tensor of the file gets a verdict; one that nothing computes fails.
+ */
+import * as E from 'fp-ts/Either';
+import { goldenRun, type Feeds, type GoldenHeader } from '../../../models/goldens/index.ts';
+import type { Backend } from '../../backend/backend.ts';
+import { evaluatorOn } from './evaluator.ts';
+import { checkpointOf, type Golden, readGolden, readWeights } from './golden-file.ts';
+import { judge, type Verdict } from './judge.ts';
+import { limitFor } from './tolerances.ts';
+
+export interface Report {
+  readonly file: string;
+  readonly backend: string;
+  readonly adapter: string;
+  readonly ok: boolean;
+  readonly tensors: readonly Verdict[];
+  /** Why the file could not be run. */
+  readonly error?: string;
+  readonly interrupted?: boolean;
+}
+
+/** Values are compared with the run in doubles where the file has it. */
+const wanted = ({ tensors }: Golden, name: string): Float64Array => {
+  const own = tensors.get(name)!; // a name of the file
+  const better = tensors.get(name.replace(/^out\./, 'out64.'));
+  return better !== undefined && better.length === own.length ? better : own;
+};
+
+const isChecked = (name: string): boolean => /^(out|out64|mid)\./.test(name);
+
+/** Names to be judged: results, and whatever else was computed (the weights of checkpoints). */
+const namesOf = ({ tensors }: GoldenHeader, values: Feeds): readonly string[] => Object.keys(tensors).filter((name) => isChecked(name) || name in values);
+
+const verdicts = (golden: Golden, values: Feeds): readonly Verdict[] => namesOf(golden.header, values).map((name) =>
+  judge(name, values[name], wanted(golden, name), limitFor(golden.path, golden.header.metadata, name)));
+
+export interface CheckOptions {
+  /** The checkpoint to use instead of the one in the metadata. */
+  readonly checkpoint?: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+type Values = E.Either<{ readonly message: string; readonly kind?: string }, Feeds>;
+
+const run = async (golden: Golden, backend: Backend, { checkpoint, signal }: CheckOptions): Promise<Values> => {
+  const made = goldenRun(golden.header);
+  if (E.isLeft(made)) return E.left({ message: `${golden.path}: ${made.left}` });
+  const path = made.right.needsCheckpoint ? checkpointOf(golden, checkpoint) : E.right('');
+  if (E.isLeft(path)) return path;
+  const { evaluate, dispose } = evaluatorOn(backend, signal);
+  const tensor = (name: string): Float64Array => {
+    const data = golden.tensors.get(name);
+    if (data === undefined) throw new MissingTensor(`${golden.path}: there is no tensor ${name} in the file`);
+    return data;
+  };
+  try {
+    return await made.right.run({ evaluate, tensor, weights: readWeights(path.right) })();
+  } catch (thrown) {
+    if (thrown instanceof MissingTensor) return E.left({ message: thrown.message });
+    throw thrown;
+  } finally {
+    dispose();
+  }
+};
+
+/** A golden that lacks one of its own inputs. */
+class MissingTensor extends Error {}
+
+/** The report on one file; what keeps it from being run is in `error`, and fails every tensor. */
+export const checkGolden = async (path: string, backend: Backend, options: CheckOptions): Promise<Report> => {
+  const shared = { file: path, backend: backend.name, adapter: backend.adapter };
+  const golden = await readGolden(path)();
+  if (E.isLeft(golden)) return { ...shared, ok: false, tensors: [], error: golden.left.message };
+  const values = await run(golden.right, backend, options);
+  const tensors = verdicts(golden.right, E.isLeft(values) ? {} : values.right);
+  if (E.isLeft(values)) return { ...shared, ok: false, tensors, error: values.left.message, ...(values.left.kind === 'aborted' && { interrupted: true }) };
+  if (tensors.length === 0) return { ...shared, ok: false, tensors, error: `${path}: it holds no out., out64. or mid. tensors: nothing was checked` };
+  return { ...shared, ok: tensors.every(({ ok }) => ok), tensors };
+};

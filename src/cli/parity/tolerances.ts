@@ -1,0 +1,66 @@
+/**
+ * How far a tensor may be from its golden: the first rule whose globs match file and tensor.
+ *
+ * The rules name files as the golden set has them (`blocks/*`, `ckpt/*`). A file from elsewhere is put in its place by what its metadata say it is.
+ */
+import rulesFile from './tolerances.json' with { type: 'json' };
+
+export interface Limit {
+  readonly relrms?: number;
+  readonly relmax?: number;
+  readonly abs?: number;
+  readonly exact?: boolean;
+}
+interface Rule extends Limit {
+  readonly file: string;
+  readonly tensor: string;
+}
+
+const RULES: readonly Rule[] = rulesFile.rules;
+
+const SPECIAL: Readonly<Record<string, string>> = { '*': '.*', '{': '(?:', '}': ')', ',': '|', '[': '[', ']': ']', '/': '/' };
+/** Globs of `*`, `{a,b}` and `[ab]`. */
+export const matchesGlob = (text: string, glob: string): boolean =>
+  new RegExp(`^${glob.replace(/[^\w]/g, (mark) => SPECIAL[mark] ?? `\\${mark}`)}$`).test(text);
+
+const baseName = (path: string): string => path.split(/[/\\]/).at(-1)!; // split gives one part at least
+
+/** Exact host work is told by the class, whatever the file is called. */
+const BLOCK_FILES: readonly (readonly [RegExp, string])[] = [
+  [/fold/, 'patchify'], [/interpolate/, 'resize_nearest'], [/uint8/, 'uint8'], [/precompute_freqs/, 'rope_tables'], [/scheduling|guidance/, 'scheduling_guidance'],
+];
+
+type Metadata = Readonly<Record<string, string>>;
+
+const samplerPlace = (base: string, { class: className = '', config = '', checkpoint }: Metadata): string | undefined => {
+  if (/lagrange/.test(className)) return `lagrange_${base}`;
+  if (/"net"/.test(config)) return `sampler_x_toy_${base}`;
+  return checkpoint === undefined ? `sampler_${base}` : undefined;
+};
+
+/** The name that a file of this kind has in the golden set. */
+const placeOf = (path: string, metadata: Metadata): string | undefined => {
+  const base = baseName(path);
+  switch (metadata['kind']) {
+    case 'block': return `blocks/${BLOCK_FILES.find(([pattern]) => pattern.test(metadata['class'] ?? ''))?.[1] ?? base}`;
+    case 'checkpoint': return `ckpt/${base}`;
+    case 'c2i forward': return `c2i_${base}`;
+    case 'full size c2i forward': return `fullsize_${base}`;
+    case 'sampler': return samplerPlace(base, metadata);
+    default: return undefined;
+  }
+};
+
+/** The last parts of a path, as many as the glob has. */
+const tailOf = (path: string, glob: string): string => path.split(/[/\\]/).slice(-glob.split('/').length).join('/');
+
+const limitOf = ({ relrms, relmax, abs, exact }: Rule): Limit =>
+  ({ ...(relrms !== undefined && { relrms }), ...(relmax !== undefined && { relmax }), ...(abs !== undefined && { abs }), ...(exact !== undefined && { exact }) });
+
+/** The limit for a tensor of a file; undefined where no rule knows such files. */
+export const limitFor = (path: string, metadata: Metadata, tensor: string): Limit | undefined => {
+  const place = placeOf(path, metadata);
+  const ruleAt = (file: string): Rule | undefined => RULES.find((rule) => matchesGlob(tailOf(file, rule.file), rule.file) && matchesGlob(tensor, rule.tensor));
+  const rule = (place === undefined ? undefined : ruleAt(place)) ?? ruleAt(path) ?? (metadata['kind'] === 'sampler' ? ruleAt('fashion_expected') : undefined);
+  return rule === undefined ? undefined : limitOf(rule);
+};

@@ -7,6 +7,7 @@
 import * as E from 'fp-ts/Either';
 import type { NonEmptyArray } from 'fp-ts/NonEmptyArray';
 import { bindSizes, freeSymbols, type Graph, nodesOf, type Sizes, withTaps } from '../dsl/graph/graph.ts';
+import { textAttribute } from '../dsl/ops/attributes.ts';
 import { OPS, type OpTable } from '../dsl/ops/table.ts';
 import { assemble } from './assemble.ts';
 import type { CompileError } from './errors.ts';
@@ -44,7 +45,7 @@ export interface Compilation {
 
 const programErrors = (graph: Graph): readonly CompileError[] => nodesOf(graph)
   .filter((node) => node.op === 'invalid' && node.attributes['message'] !== '')
-  .map((node) => ({ kind: 'program', message: String(node.attributes['message']), at: String(node.attributes['at']) }));
+  .map((node) => ({ kind: 'program', message: textAttribute(node.attributes, 'message'), at: textAttribute(node.attributes, 'at') }));
 
 const sizeErrors = (graph: Graph): readonly CompileError[] => freeSymbols(graph).map((symbol) =>
   ({ kind: 'size', message: `the size of '${symbol}' is not known; give it in 'sizes'` }));

@@ -27,8 +27,12 @@ export const PROFILES: Readonly<Record<AdapterClass, Profile>> = {
   gpu: { class: 'gpu', limits: DEFAULT_LIMITS, features: [] },
 };
 
+/** SwiftShader says 1 GiB, but fails on a buffer of exactly that size. */
+const safe = (adapterClass: AdapterClass, name: string, limit: number): number =>
+  adapterClass === 'cpu' && (name === 'maxBufferSize' || name === 'maxStorageBufferBindingSize') && limit === 2 ** 30 ? limit - 256 : limit;
+
 /** A profile with the given limits where they are numbers, the guaranteed ones elsewhere. */
 export const profileOf = (adapterClass: AdapterClass, limits: Readonly<Record<string, number>>, features: readonly string[]): Profile => ({
   class: adapterClass, features,
-  limits: Object.fromEntries(Object.entries(DEFAULT_LIMITS).map(([name, least]) => [name, limits[name] ?? least])) as unknown as Limits, // same keys
+  limits: Object.fromEntries(Object.entries(DEFAULT_LIMITS).map(([name, least]) => [name, safe(adapterClass, name, limits[name] ?? least)])) as unknown as Limits, // same keys
 });

@@ -22,6 +22,8 @@ export interface RowSchedule {
 
 export interface Schedule {
   readonly matmul: MatmulSchedule;
+  /** For contractions of fewer than `below` multiplications: less code, which software drivers compile faster than they would save. */
+  readonly smallMatmul: { readonly below: number; readonly matmul: MatmulSchedule };
   readonly row: RowSchedule;
   /** Threads in a workgroup of an elementwise kernel. */
   readonly elementwise: number;
@@ -31,7 +33,17 @@ export interface Schedule {
 
 export type AdapterClass = 'cpu' | 'gpu';
 
+const SMALL: MatmulSchedule = { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] };
+
+/** The tile for a contraction of that many multiplications. */
+export const matmulFor = ({ matmul, smallMatmul }: Schedule, multiplications: number): MatmulSchedule =>
+  multiplications < smallMatmul.below ? smallMatmul.matmul : matmul;
+
 export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
-  cpu: { matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, row: { by: 'thread', workgroup: 32 }, elementwise: 64, cooperativeFrom: Infinity },
-  gpu: { matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, row: { by: 'workgroup', workgroup: 64 }, elementwise: 64, cooperativeFrom: 64 },
+  cpu: {
+    matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 24, matmul: SMALL }, row: { by: 'thread', workgroup: 32 }, elementwise: 64, cooperativeFrom: Infinity,
+  },
+  gpu: {
+    matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 24, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, elementwise: 64, cooperativeFrom: 64,
+  },
 };

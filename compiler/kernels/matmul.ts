@@ -68,7 +68,7 @@ const tileOf = (axis: Variable | undefined, most: number, lanes: Lanes): Tile =>
   const groups = size / width, total = Math.ceil(extent / width);
   const groupAt = (tile: Index, g: number): Index => plusConstant(times(tile, groups), g);
   return {
-    count: Math.ceil(total / groups), groups, lanes: width as Lanes,
+    count: Math.ceil(total / groups), groups, lanes: width,
     positions: (tile, g) => {
       const start = times(clampIndex(groupAt(tile, g), 0, total - 1), width);
       return Array.from({ length: width }, (_, i) => plusConstant(start, i));

@@ -9,10 +9,11 @@ import * as S from '../../dsl/scalar/scalar.ts';
 import { type CompileError, limitError } from '../errors.ts';
 import { type FusionPlan, isLeaf, planFusion } from '../fusion.ts';
 import type { Profile } from '../profile.ts';
-import type { Schedule } from '../schedule.ts';
+import { extentOf } from '../../dsl/scalar/rewrite.ts';
+import { matmulFor, type Schedule } from '../schedule.ts';
 import { workgroupsOf } from '../targets/wgsl.ts';
 import { chunked, type Piece, type Window } from './chunks.ts';
-import { contractionOf, matmulKernel } from './matmul.ts';
+import { type Contraction, contractionOf, matmulKernel } from './matmul.ts';
 import { type Output, rowKernel } from './row.ts';
 import { tensorExpression, type TensorExpression } from './tensor-expression.ts';
 
@@ -122,6 +123,8 @@ interface Built {
   readonly windows: ReadonlyMap<number, Window>;
 }
 
+const multiplications = ({ axes }: TensorExpression, { reduce }: Contraction): number => extentOf(axes) * extentOf(reduce.over);
+
 /** The kernels that compute an expression; `tensors` lists what it reads and, last, what it writes. Undefined where limits forbid it. */
 const buildKernels = (expression: TensorExpression, tensors: readonly StoredTensor[], { profile, schedule }: PlanOptions): readonly Built[] | undefined => {
   const { maxStorageBufferBindingSize: binding, maxComputeWorkgroupsPerDimension: mostGroups } = profile.limits;
@@ -138,7 +141,7 @@ const buildKernels = (expression: TensorExpression, tensors: readonly StoredTens
   return chunked(expression, output, large)?.map((piece: Piece) => {
     const contraction = contractionOf(piece.expression);
     const loop = contraction === undefined ? rowKernel(piece.expression, piece.output, schedule, dtypes)
-      : matmulKernel(piece.expression, contraction, piece.output, schedule.matmul, dtypes);
+      : matmulKernel(piece.expression, contraction, piece.output, matmulFor(schedule, multiplications(piece.expression, contraction)), dtypes);
     return { loop, workgroups: workgroupsOf(loop, mostGroups), windows: piece.windows };
   });
 };

@@ -2,7 +2,6 @@
  * One element of a stored tensor as a scalar expression of elements of other stored tensors: every node in between is
  * inlined by its op's lowering.
  */
-import type { DType } from '../../dsl/dtype.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import type { Operand } from '../../dsl/ops/definition.ts';
 import { definitionOf, type OpTable } from '../../dsl/ops/table.ts';
@@ -36,7 +35,7 @@ export const tensorExpression = (root: Node, tensorOf: (node: Node) => number | 
     return value;
   };
   const lowered = (node: Node, index: readonly Index[]): Scalar => definitionOf(node.op, table).lower({
-    operands: node.inputs.map(operand), result: { shape: boundShape(node), dtype: node.dtype as DType }, attributes: node.attributes, index, variable,
+    operands: node.inputs.map(operand), result: { shape: boundShape(node), dtype: node.dtype }, attributes: node.attributes, index, variable,
   });
   const axes = boundShape(root).map((extent) => variable(extent));
   return { axes, value: lowered(root, axes.map(ofVariable)), variable };

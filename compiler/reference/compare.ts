@@ -36,7 +36,7 @@ export const compareWithBound = (got: ArrayLike<number>, want: Bounded): BoundRe
 
 /** One line for a failing test: op, shape, element, and by how much it is over its bound. */
 export const describeExcess = (op: string, shape: readonly number[], report: BoundReport): string =>
-  `${op} ${`[${shape.join(', ')}]`}: element [${report.at.join(', ')}] is ${report.got}, the reference says ${report.want} ± ${report.bound}: over its bound by a factor ${report.worst.toPrecision(3)}`;
+  `${op} [${shape.join(', ')}]: element [${report.at.join(', ')}] is ${report.got}, the reference says ${report.want} ± ${report.bound}: over its bound by a factor ${report.worst.toPrecision(3)}`;
 
 export interface RelativeError { readonly relrms: number; readonly relmax: number; readonly maxabs: number }
 

@@ -7,6 +7,7 @@
 import { type Graph, inputName, nodesOf } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import type { Bounded, BoundType, Dense } from '../../dsl/ops/definition.ts';
+import { textAttribute } from '../../dsl/ops/attributes.ts';
 import { definitionOf, OPS, type OpTable } from '../../dsl/ops/table.ts';
 
 /** Elements by input or parameter name, row-major. */
@@ -31,7 +32,7 @@ const fed = (node: Node, feeds: Feeds): Float64Array => {
 };
 
 const refuseInvalid = (node: Node): void => {
-  if (node.op === 'invalid') throw new Error(`evaluate: the graph holds an error: ${String(node.attributes['message'])}`);
+  if (node.op === 'invalid') throw new Error(`evaluate: the graph holds an error: ${textAttribute(node.attributes, 'message')}`);
 };
 
 /** Users that are still to come, so that a value can be dropped after its last use. */

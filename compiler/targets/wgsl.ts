@@ -154,7 +154,7 @@ const threadLines = (kernel: LoopKernel, groups: readonly [number, number, numbe
     return [`let ${names.variable(first!)} = i32(${flat});`, ...guard, ...(kernel.lane === undefined ? [] : [`let ${names.variable(kernel.lane)} = i32(lane);`])];
   }
   return kernel.thread.flatMap((axis, i) => {
-    const guard = groups[i]! * kernel.workgroupSize[i]! === axis.extent ? [] : [`if (${names.variable(axis)} >= ${axis.extent}) { return; }`];
+    const guard = axis.extent === groups[i]! * kernel.workgroupSize[i]! ? [] : [`if (${names.variable(axis)} >= ${axis.extent}) { return; }`];
     return [`let ${names.variable(axis)} = i32(gid.${'xyz'[i]});`, ...guard];
   });
 };

@@ -64,7 +64,8 @@ const byThread = (expression: TensorExpression, output: Output, workgroup: numbe
 
 /** Threads of a workgroup take every `workgroup`-th element; what lies beyond the end counts as the identity. */
 const sharedReduce = (lane: Variable, workgroup: number, variable: TensorExpression['variable']): ReduceSchedule => (p, e, block) => {
-  if (block !== p.root) return sequentialReduce(p, e, block);
+  // threads that reduce different rows cannot share one
+  if (block !== p.root || freeVariables(e).has(lane.id)) return sequentialReduce(p, e, block);
   const count = extentOf(e.over);
   const step = variable(Math.ceil(count / workgroup));
   const flat = plus(times(ofVariable(step), workgroup), ofVariable(lane));

@@ -76,7 +76,7 @@ const guided = <Failure>(header: GoldenHeader, { evaluate, tensor }: Sources<Fai
     return kind === undefined ? [] : [{ name, kind: kind as GuidanceName, scale: Number(scale) }]; // the pattern's two
   });
   const [batch = 2, channels = 1, ...rest] = shapeOf(header, 'in.guidance') ?? [];
-  const sizes = { B: batch / 2, C: channels, n: elementsOf(rest) };
+  const sizes = { B: batch / 2, C: channels, P: 1, Q: 1, h: 1, w: elementsOf(rest) };
   const all = names.map(({ name, kind, scale }) => async () => {
     const values = await evaluate({ graph: GRAPHS[kind], sizes, inputs: { both: tensor('in.guidance'), scale: [scale] }, parameters: {} })();
     return E.map((outputs: Feeds) => [`out.${name}`, outputs['v']!] as const)(values);

@@ -52,7 +52,7 @@ const machineOf = <Failure>({ evaluate, field, labels, nullLabel, shape: [batch 
   velocity: (x, t, guidance) => guidance === 1 ? field(x, t, labels) : pipe(
     field(twice(x), t, [...labels.map(() => nullLabel), ...labels]),
     TE.chain((both) => evaluate({
-      graph: GUIDANCE[made.guidance], sizes: { B: batch, C: channels, n: elementsOf(rest) }, inputs: { both, scale: [guidance] }, parameters: {},
+      graph: GUIDANCE[made.guidance], sizes: { B: batch, C: channels, P: 1, Q: 1, h: 1, w: elementsOf(rest) }, inputs: { both, scale: [guidance] }, parameters: {},
     })),
     TE.map((outputs) => outputs['v']!),
   ),

@@ -34,7 +34,7 @@ const problems = [];
 const graph = new Map();
 for (const layer of layers) {
   for (const file of filesIn(join(root, layer))) {
-    const name = relative(root, file), isTest = /\.test\.ts$/.test(name);
+    const name = relative(root, file), isTest = name.endsWith('.test.ts');
     const targets = [];
     for (const specifier of importsOf(file)) {
       if (!specifier.startsWith('.')) {

@@ -8,10 +8,15 @@ import { definitionOf } from '../ops/table.ts';
 import type { Attributes, Node } from './node.ts';
 import { intern } from './node.ts';
 
+/** This file as a stack names it; in a bundle that is the whole package. */
+const ownFile = (import.meta.url ?? '').replace(/^file:\/\/|[?#].*$/g, '');
+const isOurs = (line: string): boolean =>
+  /[/\\]dsl[/\\](graph|ops|language|nn|module|shape|tensor)/.test(line) || (ownFile !== '' && line.includes(ownFile));
+
 /** The first line of the stack outside the language itself. */
 const callerLine = (): string => {
   const lines = (new Error().stack ?? '').split('\n').slice(1);
-  const outside = lines.find((line) => !/[/\\]dsl[/\\](graph|ops|language|nn|module|shape|tensor)/.test(line) || /\.test\.ts/.test(line));
+  const outside = lines.find((line) => !isOurs(line) || /\.test\.ts/.test(line));
   return (outside ?? '').trim().replace(/^at /, '');
 };
 

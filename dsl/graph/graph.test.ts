@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { add, input, matmul, mul, tap } from '../index.ts';
 import { bindSizes, freeSymbols, makeGraph, withTaps } from './graph.ts';
 import { fromJson, toJson } from './json.ts';
-import { intern, type Node } from './node.ts';
+import { intern } from './node.ts';
 import { printGraph } from './print.ts';
 import { verify } from './verify.ts';
 
@@ -42,7 +42,7 @@ describe('graphs', () => {
   });
 
   it('are found faulty by the verifier, with the op and both types', () => {
-    const wrong = intern('add', [x as Node, x as Node], {}, { shape: ['B', 5], dtype: 'f32' });
+    const wrong = intern('add', [x, x], {}, { shape: ['B', 5], dtype: 'f32' });
     expect(verify(makeGraph({ y: wrong }))[0]).toMatch(/add is f32\[B, 5\] but its rule says f32\[B, 4\]/);
   });
 });

@@ -1,4 +1,5 @@
 /** The graph as plain JSON and back. Reading re-runs every shape rule: a file cannot smuggle in a wrong shape. */
+import { textAttribute } from '../ops/attributes.ts';
 import { digestWords } from '../scalar/key.ts';
 import { apply } from './apply.ts';
 import { type Graph, nodesOf } from './graph.ts';
@@ -64,7 +65,7 @@ export const fromJson = (json: JsonGraph): Graph | string => {
     if (inputs.some((k) => !Number.isInteger(k) || k < 0 || k >= i)) return `graph: node ${i} (${op}) refers to a node that does not come before it`;
     const note = { scope } as Node; // only the scope is read
     const node = inScopeOf(note, () => apply(op, inputs.map((k) => nodes[k]!), mapValues(attributes, readAttribute) as Attributes));
-    if (node.op === 'invalid') return `graph: node ${i}: ${String(node.attributes['message'])}`;
+    if (node.op === 'invalid') return `graph: node ${i}: ${textAttribute(node.attributes, 'message')}`;
     nodes.push(node);
   }
   return {

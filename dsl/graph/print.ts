@@ -6,9 +6,10 @@ import { type Graph, nodesOf } from './graph.ts';
 import type { Attribute, Node } from './node.ts';
 
 const showAttribute = (attribute: Attribute): string =>
-  Array.isArray(attribute) ? `[${(attribute as readonly Attribute[]).map(showAttribute).join(', ')}]`
-  : typeof attribute === 'object' && 'literal' in attribute ? `<${attribute.data.length} elements ${attribute.key}>`
-  : typeof attribute === 'string' ? `'${attribute}'` : String(attribute);
+  typeof attribute === 'string' ? `'${attribute}'`
+  : typeof attribute !== 'object' ? String(attribute)
+  : 'literal' in attribute ? `<${attribute.data.length} elements ${attribute.key}>`
+  : `[${attribute.map(showAttribute).join(', ')}]`;
 
 const showAttributes = (node: Node): string => {
   const parts = Object.keys(node.attributes).sort().map((name) => `${name}: ${showAttribute(node.attributes[name]!)}`);

@@ -22,7 +22,7 @@ export const dimsAttribute = (attributes: Attributes, name: string): readonly Di
 /** Dims after sizes were bound. */
 export const numbersAttribute = (attributes: Attributes, name: string): readonly number[] => {
   const value = attributes[name];
-  return Array.isArray(value) && value.every((item) => typeof item === 'number') ? (value as readonly number[]) : wrong(name, attributes);
+  return Array.isArray(value) && value.every((item) => typeof item === 'number') ? value : wrong(name, attributes);
 };
 export const dimAttribute = (attributes: Attributes, name: string): Dim => {
   const value = attributes[name];

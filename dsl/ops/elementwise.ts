@@ -261,7 +261,7 @@ const cast: OpDefinition = {
   infer: ([x], attributes) => {
     const dtype = attributes['dtype'];
     if (x === undefined) return 'cast: takes one operand';
-    return typeof dtype === 'string' && dtype in DTYPES ? { shape: x.shape, dtype: dtype as DType } : `cast: there is no dtype '${String(dtype)}', only ${Object.keys(DTYPES).join(', ')}`;
+    return typeof dtype === 'string' && dtype in DTYPES ? { shape: x.shape, dtype: dtype as DType } : `cast: there is no dtype ${JSON.stringify(dtype)}, only ${Object.keys(DTYPES).join(', ')}`;
   },
   reference: {
     value: ([x], _result, attributes) => x!.data.map((value) => castTo(value, x!.dtype, dtypeOf(attributes))),

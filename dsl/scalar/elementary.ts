@@ -14,7 +14,7 @@ const u32 = (value: number): Scalar => S.constant(value, 'u32');
 const polynomial = (x: Scalar, coefficients: readonly number[]): Scalar =>
   coefficients.slice(1).reduce<Scalar>((sum, c) => S.add(S.mul(sum, x), f32(c)), f32(coefficients[0]!));
 
-const HALF_PI = [1.5703125, 4.837512969970703125e-4, 7.54978995489188216e-8] as const;
+const HALF_PI = [1.5703125, 4.837512969970703125e-4, 7.549789954891882e-8] as const;
 
 const reduced = (x: Scalar): { readonly r: Scalar; readonly quadrant: Scalar } => {
   const k = S.floor(S.add(S.mul(x, f32(2 / Math.PI)), f32(0.5)));

@@ -54,7 +54,7 @@ export const limitsOf = (limits: GPUSupportedLimits, also: readonly string[] = [
 /** Profile of an adapter (before a device is opened) or of a device. */
 export const profileOf = (info: GPUAdapterInfo, limits: GPUSupportedLimits, features: ReadonlySet<string>): AdapterProfile => {
   const { vendor, architecture, device, description } = info;
-  const isFallback = info.isFallbackAdapter === true;
+  const isFallback = info.isFallbackAdapter ?? false;
   return {
     vendor,
     architecture,

@@ -105,7 +105,7 @@ describe('the device', () => {
     let scopes = 0;
     doomed.gpu.popErrorScope = async () => {
       await pop();
-      return ++scopes === 5 ? ({ message: 'VK_ERROR_OUT_OF_DEVICE_MEMORY' } as GPUError) : null;
+      return ++scopes === 5 ? { message: 'VK_ERROR_OUT_OF_DEVICE_MEMORY' } : null;
     };
     const error = await expectLeft(load(doomed, { ...twoSteps(8), kernels: [], dispatches: [] }));
     expect(error).toMatchObject({ _tag: 'OutOfMemory', label: 'scratch sum' });

@@ -25,7 +25,7 @@ let timer: NodeJS.Timeout | undefined;
 const slowDown = (): void => {
   // The replacement has no `__promisify__` and gives a timer, which every user of the global accepts.
   globalThis.setImmediate = slowImmediate as unknown as typeof setImmediate;
-  globalThis.clearImmediate = clearEither as typeof clearImmediate;
+  globalThis.clearImmediate = clearEither;
 };
 
 const speedUp = (): void => {

@@ -174,7 +174,7 @@ const final = (layer: typeof finalLayer | typeof textFinalLayer): Block => ({
 });
 
 /** By module and class. The heavy decoder's module holds the text model's blocks but for its pixel embedder. */
-const BLOCKS: Readonly<Record<string, Block>> = {
+const BLOCKS: ReadonlyMap<string, Block> = new Map(Object.entries({
   'pixnerd_c2i.FlattenDiTBlock': classBlock,
   'pixnerd_c2i.RAttention': classAttention,
   'pixnerd_c2i.FeedForward': classFeedForward,
@@ -196,11 +196,11 @@ const BLOCKS: Readonly<Record<string, Block>> = {
   RMSNorm: norm,
   TimestepEmbedder: timestep,
   Embed: embed,
-};
+}));
 
 /** The block of a class such as `src.models.transformer.pixnerd_c2i.RAttention`. */
 export const blockOf = (className: string): Block | undefined => {
   const [module = '', name = ''] = className.split('.').slice(-2);
-  return BLOCKS[`${module}.${name}`] ?? BLOCKS[`${module.replace('_heavydecoder', '')}.${name}`] ?? BLOCKS[name];
+  return BLOCKS.get(`${module}.${name}`) ?? BLOCKS.get(`${module.replace('_heavydecoder', '')}.${name}`) ?? BLOCKS.get(name);
 };
-export const BLOCK_NAMES: readonly string[] = Object.keys(BLOCKS);
+export const BLOCK_NAMES: readonly string[] = [...BLOCKS.keys()];

@@ -45,8 +45,9 @@ export const lagrangeRun = (header: GoldenHeader): GoldenRun => {
   });
 };
 
-const SCHEDULER_OF = { LinearScheduler: SCHEDULERS.linear, GVPScheduler: SCHEDULERS.gvp, ConstScheduler: SCHEDULERS.const } as const;
-const COLUMNS: Readonly<Record<string, (scheduler: Scheduler, t: number) => number>> = {
+const SCHEDULER_OF: ReadonlyMap<string, Scheduler> =
+  new Map([['LinearScheduler', SCHEDULERS.linear], ['GVPScheduler', SCHEDULERS.gvp], ['ConstScheduler', SCHEDULERS.const]]);
+const COLUMNS: ReadonlyMap<string, (scheduler: Scheduler, t: number) => number> = new Map(Object.entries({
   alpha: ({ alpha }, t) => alpha(t),
   sigma: ({ sigma }, t) => sigma(t),
   dalpha: ({ alphaRate }, t) => alphaRate(t),
@@ -55,16 +56,15 @@ const COLUMNS: Readonly<Record<string, (scheduler: Scheduler, t: number) => numb
   dalpha_over_alpha: ({ alpha, alphaRate }, t) => alphaRate(t) / alpha(t),
   dsigma_over_sigma: ({ sigma, sigmaRate }, t) => sigmaRate(t) / sigma(t),
   w: ({ noiseWeight }, t) => noiseWeight(t),
-};
+} satisfies Record<string, (scheduler: Scheduler, t: number) => number>));
 
 /** `<Scheduler>.<column>` and `shift_<s>`, at the times `in.t`; `_from<k>` leaves the first k out. */
 const scheduled = (name: string, times: readonly number[]): Numbers | undefined => {
   const shift = /^shift_(.+)$/.exec(name)?.[1];
   if (shift !== undefined) return times.map((t) => timeShift(t, Number(shift)));
-  const [, scheduler, column, from = '0'] = /^(\w+)\.(\w+?)(?:_from(\d+))?$/.exec(name) ?? [];
-  const value = COLUMNS[column ?? ''];
-  if (value === undefined || !(scheduler! in SCHEDULER_OF)) return undefined;
-  return times.slice(Number(from)).map((t) => value(SCHEDULER_OF[scheduler as keyof typeof SCHEDULER_OF], t)); // just tested
+  const [, className = '', column = '', from = '0'] = /^(\w+)\.(\w+?)(?:_from(\d+))?$/.exec(name) ?? [];
+  const [scheduler, value] = [SCHEDULER_OF.get(className), COLUMNS.get(column)];
+  return scheduler === undefined || value === undefined ? undefined : times.slice(Number(from)).map((t) => value(scheduler, t));
 };
 
 const GRAPHS = { simple: guidanceGraph('simple'), c3: guidanceGraph('c3') } as const satisfies Record<GuidanceName, unknown>;

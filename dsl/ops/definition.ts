@@ -88,7 +88,7 @@ export const unitRoundoff = (dtype: DType): number => (dtype === 'f16' ? 2 ** -1
 /** Smallest absolute error of any float operation: subnormals may be flushed to zero. */
 export const flushError = (dtype: DType): number => (dtype === 'f16' ? 2 ** -14 : dtype === 'f32' ? 2 ** -126 : 0);
 
-/** g(n) of a sum of n terms: the deterministic bound, or Higham and Mary's probabilistic one (arXiv 1906.10465) where smaller. */
+/** g(n) of a sum of n terms: the deterministic bound, or the probabilistic one where smaller (Higham and Mary 2019; Ipsen and Zhou, arXiv 1906.10465). */
 export const sumRoundoff = (n: number, dtype: DType): number => {
   const u = unitRoundoff(dtype === 'f16' ? 'f32' : dtype);
   const deterministic = (n * u) / (1 - n * u);

@@ -13,7 +13,8 @@ import { cosineFeatures, EXCHANGED_PATCH, rotaryFeatures, UNIT_PATCH } from '../
 import { EXCHANGED_GRID, ropeTable, UNIT_GRID, type Extent } from '../pixnerd/rope.ts';
 import { feedForward, rotaryAttention, transformerBlock } from '../pixnerd/transformer.ts';
 import {
-  imageBlock, jointAttention, plainEmbedder, rotaryPixelEmbedder, textAttention, textBlock, textEmbedder, textFeedForward, textFinalLayer, textNerfBlock,
+  imageBlock, jointAttention, plainEmbedder, rotaryPixelEmbedder, textAttention, textBlock, textEmbedder, textFeedForward, textFinalLayer,
+  textNerfBlock,
 } from '../text/blocks.ts';
 import { elementsOf } from './golden.ts';
 

@@ -6,7 +6,9 @@ import { withTaps, type Graph, type Sizes } from '../../dsl/graph/graph.ts';
 import { configMistakes, nullClass, sizesOf, type C2iConfig } from '../pixnerd/config.ts';
 import { decoderGraph, parameterShapes, velocityGraph } from '../pixnerd/graph.ts';
 import { recipeTensor } from '../recipe.ts';
-import { configOf, dataUnder, elementsOf, type Feeds, type GoldenHeader, type GoldenRun, namesUnder, type Numbers, type Sources, shapeOf } from './golden.ts';
+import {
+  configOf, dataUnder, elementsOf, namesUnder, shapeOf, type Feeds, type GoldenHeader, type GoldenRun, type Numbers, type Sources,
+} from './golden.ts';
 import { runCases, samplerCases, type Field } from './samplers.ts';
 
 /** The configuration that the file names, without mistakes. */
@@ -20,7 +22,8 @@ const sizesFor = (config: C2iConfig, [batch = NaN, , height = NaN, width = NaN]:
   E.mapLeft((mistakes: readonly string[]) => mistakes.join('; '))(sizesOf(config, { batch, height, width }));
 
 /** Feeds under other names. */
-const renamed = (feeds: Feeds, name: (name: string) => string): Feeds => Object.fromEntries(Object.entries(feeds).map(([key, value]) => [name(key), value]));
+const renamed = (feeds: Feeds, name: (name: string) => string): Feeds =>
+  Object.fromEntries(Object.entries(feeds).map(([key, value]) => [name(key), value]));
 
 const merged = <Failure>(parts: readonly TE.TaskEither<Failure, Feeds>[]): TE.TaskEither<Failure, Feeds> =>
   TE.map((all: readonly Feeds[]): Feeds => Object.assign({}, ...all) as Feeds)(TE.sequenceSeqArray(parts)); // each part is Feeds
@@ -149,8 +152,10 @@ export const modelSamplerRun = (header: GoldenHeader): E.Either<string, GoldenRu
     E.map(({ config, sizes, cases }): GoldenRun => {
       const graph = velocityGraph(config);
       const none = header.metadata['null_class'] === undefined ? nullClass(config) : Number(header.metadata['null_class']);
-      const field = <Failure>({ evaluate }: Sources<Failure>, parameters: Feeds): Field<Failure> => (x, t, y) => TE.map((outputs: Feeds) => outputs['v']!)(
-        evaluate({ graph, sizes: { ...sizes, B: y.length }, inputs: { x, t: y.map(() => t), y }, parameters }));
+      const field = <Failure>({ evaluate }: Sources<Failure>, parameters: Feeds): Field<Failure> => (x, t, y) => pipe(
+        evaluate({ graph, sizes: { ...sizes, B: y.length }, inputs: { x, t: y.map(() => t), y }, parameters }),
+        TE.map((outputs) => outputs['v']!),
+      );
       return {
         needsCheckpoint,
         run: (sources) => pipe(

@@ -11,7 +11,7 @@ import { add, input, mul, unsqueeze } from '../../dsl/index.ts';
 import { BLOCK_NAMES, blockOf, type Block, type Site } from './blocks.ts';
 import { checkpointRun, forwardRun, fullSizeRun, modelSamplerRun } from './c2i.ts';
 import { caseKindOf, LONE_INPUT, LONE_OUTPUT, type CaseKind } from './cases.ts';
-import { casesOf, configOf, dataUnder, type Feeds, type GoldenHeader, type GoldenRun, type Numbers, shapeOf, type Sources } from './golden.ts';
+import { casesOf, configOf, dataUnder, type Feeds, type GoldenHeader, type GoldenRun, shapeOf, type Sources } from './golden.ts';
 import { bytesRun, lagrangeRun, schedulingRun } from './host.ts';
 import { runCases, samplerCases, type Field } from './samplers.ts';
 
@@ -76,11 +76,14 @@ const caseRun = (header: GoldenHeader, kind: CaseKind): E.Either<string, GoldenR
   }),
   E.map((calls): GoldenRun => ({
     needsCheckpoint: false,
-    run: <Failure>({ evaluate, tensor }: Sources<Failure>) => TE.map((all: readonly Feeds[]) => known(header, Object.assign({}, ...all) as Feeds))( // each is Feeds
-      TE.sequenceSeqArray(calls.map(({ name, graph, sizes }) => pipe(
+    run: <Failure>({ evaluate, tensor }: Sources<Failure>) => pipe(
+      calls.map(({ name, graph, sizes }) => pipe(
         evaluate({ graph, sizes, inputs: `in.${name}` in header.tensors ? { [LONE_INPUT]: tensor(`in.${name}`) } : {}, parameters: {} }),
         TE.map((outputs) => asOutputs(outputs, (output) => (output === LONE_OUTPUT ? name : `${name}.${output}`))),
-      )))),
+      )),
+      TE.sequenceSeqArray,
+      TE.map((all) => known(header, Object.assign({}, ...all) as Feeds)), // each is Feeds
+    ),
   })),
 );
 
@@ -96,8 +99,10 @@ const toyGraph = (a: number, b: number, c: number): Graph => {
 const toySamplerRun = (header: GoldenHeader): E.Either<string, GoldenRun> => {
   const { a, b, c, null_class } = configOf(header) as Record<string, number>; // numbers, in the toy's files
   const graph = toyGraph(a ?? NaN, b ?? NaN, c ?? NaN);
-  const field = <Failure>({ evaluate }: Sources<Failure>): Field<Failure> => (x: Numbers, t, y) => TE.map((outputs: Feeds) => outputs['v']!)(
-    evaluate({ graph, sizes: { B: y.length, n: x.length / y.length }, inputs: { x, t: y.map(() => t), y }, parameters: {} }));
+  const field = <Failure>({ evaluate }: Sources<Failure>): Field<Failure> => (x, t, y) => pipe(
+    evaluate({ graph, sizes: { B: y.length, n: x.length / y.length }, inputs: { x, t: y.map(() => t), y }, parameters: {} }),
+    TE.map((outputs) => outputs['v']!),
+  );
   return E.map((cases: Parameters<typeof runCases>[1]): GoldenRun => ({
     needsCheckpoint: false,
     run: (sources) => runCases(header, cases, null_class ?? NaN, field(sources), sources),

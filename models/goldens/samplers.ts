@@ -3,8 +3,8 @@ import * as E from 'fp-ts/Either';
 import { pipe } from 'fp-ts/function';
 import * as TE from 'fp-ts/TaskEither';
 import { optionsOfCase, type CaseFields } from '../sampling/case.ts';
-import { execute, type Machine } from '../sampling/execute.ts';
-import { networkTimes, type SamplerPlan } from '../sampling/plan.ts';
+import { execute, type Machine, type Weighted } from '../sampling/execute.ts';
+import { networkTimes, type GuidanceName, type SamplerPlan } from '../sampling/plan.ts';
 import { combineGraph, guidanceGraph } from '../sampling/programs.ts';
 import { plan } from '../sampling/sampler.ts';
 import { casesOf, configOf, elementsOf, type Evaluate, type Feeds, type GoldenHeader, type Numbers, type Sources, shapeOf } from './golden.ts';
@@ -48,20 +48,28 @@ interface Setting<Failure> {
 
 const twice = (x: Numbers): Float64Array => Float64Array.from({ length: 2 * x.length }, (_, i) => x[i % x.length]!);
 
-const machineOf = <Failure>({ evaluate, field, labels, nullLabel, shape: [batch = 1, channels = 1, ...rest], draw }: Setting<Failure>, made: SamplerPlan): Machine<Failure, Numbers> => ({
-  velocity: (x, t, guidance) => guidance === 1 ? field(x, t, labels) : pipe(
+/** The network on the doubled batch, unconditional half first, and its two answers guided. */
+const guided = <Failure>(setting: Setting<Failure>, name: GuidanceName, x: Numbers, t: number, scale: number): TE.TaskEither<Failure, Numbers> => {
+  const { evaluate, field, labels, nullLabel, shape: [batch = 1, channels = 1, ...rest] } = setting;
+  const sizes = { B: batch, C: channels, P: 1, Q: 1, h: 1, w: elementsOf(rest) };
+  return pipe(
     field(twice(x), t, [...labels.map(() => nullLabel), ...labels]),
-    TE.chain((both) => evaluate({
-      graph: GUIDANCE[made.guidance], sizes: { B: batch, C: channels, P: 1, Q: 1, h: 1, w: elementsOf(rest) }, inputs: { both, scale: [guidance] }, parameters: {},
-    })),
+    TE.chain((both) => evaluate({ graph: GUIDANCE[name], sizes, inputs: { both, scale: [scale] }, parameters: {} })),
     TE.map((outputs) => outputs['v']!),
-  ),
-  combine: (terms, noise) => {
-    const all = noise === undefined ? terms : [...terms, { tensor: draw(noise.draw), coefficient: noise.coefficient }];
-    const inputs = { ...Object.fromEntries(all.map(({ tensor }, i) => [`x${i}`, tensor])), coefficients: all.map(({ coefficient }) => coefficient) };
-    return TE.map((outputs: Feeds) => outputs['x']!)(
-      evaluate({ graph: combineOf(all.length), sizes: { k: all.length, n: all[0]!.tensor.length }, inputs, parameters: {} }));
-  },
+  );
+};
+
+const weightedSum = <Failure>(evaluate: Evaluate<Failure>, terms: readonly Weighted<Numbers>[]): TE.TaskEither<Failure, Numbers> => {
+  const tensors = Object.fromEntries(terms.map(({ tensor }, i) => [`x${i}`, tensor]));
+  const inputs = { ...tensors, coefficients: terms.map(({ coefficient }) => coefficient) };
+  const sizes = { k: terms.length, n: terms[0]!.tensor.length };
+  return TE.map((outputs: Feeds) => outputs['x']!)(evaluate({ graph: combineOf(terms.length), sizes, inputs, parameters: {} }));
+};
+
+const machineOf = <Failure>(setting: Setting<Failure>, name: GuidanceName): Machine<Failure, Numbers> => ({
+  velocity: (x, t, guidance) => (guidance === 1 ? setting.field(x, t, setting.labels) : guided(setting, name, x, t, guidance)),
+  combine: (terms, noise) => weightedSum(
+    setting.evaluate, noise === undefined ? terms : [...terms, { tensor: setting.draw(noise.draw), coefficient: noise.coefficient }]),
 });
 
 /** Rows padded with zeros to the longest. */
@@ -76,10 +84,11 @@ const caseValues = <Failure>(setting: Setting<Failure>, start: Numbers, { name, 
   const [xs, vs]: [Numbers[], Numbers[]] = [[], []];
   const keep = (list: Numbers[]) => (x: Numbers, index: number) => TE.fromIO<void, Failure>(() => { list[index] = x; });
   return pipe(
-    execute(made, start, machineOf(setting, made), { x: keep(xs), v: keep(vs) }),
+    execute(made, start, machineOf(setting, made.guidance), { x: keep(xs), v: keep(vs) }),
     TE.map((last) => {
       const values: Feeds = {
-        x_trajs: joined(xs), v_trajs: joined(vs), x_final: last, timesteps: made.timesteps, net_t: networkTimes(made), solver_coeffs: padded(made.weights),
+        x_trajs: joined(xs), v_trajs: joined(vs), x_final: last, timesteps: made.timesteps, net_t: networkTimes(made),
+        solver_coeffs: padded(made.weights),
       };
       return Object.fromEntries(Object.entries(values).flatMap(([key, value]) => [[`out.${name}.${key}`, value], [`out64.${name}.${key}`, value]]));
     }),

@@ -48,7 +48,8 @@ const PIXEL_FREQUENCIES = 8;
 /** The symbols of the model; `pixnerd.ts` says what they mean. */
 export interface C2iSizes extends Readonly<Record<string, number>> {
   readonly B: number; readonly h: number; readonly w: number; readonly C: number; readonly P: number; readonly Q: number; readonly D: number;
-  readonly H: number; readonly K: number; readonly F: number; readonly X: number; readonly R: number; readonly V: number; readonly S: number; readonly M: number;
+  readonly H: number; readonly K: number; readonly F: number; readonly X: number; readonly R: number; readonly V: number;
+  readonly S: number; readonly M: number;
 }
 
 const isWhole = (value: unknown, least: number): boolean => Number.isInteger(value) && (value as number) >= least; // an integer is a number

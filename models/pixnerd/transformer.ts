@@ -32,7 +32,11 @@ const modulate = (x: Tokens, shift: Condition, scale: Condition): Tokens => add(
 
 /** Attention and feed-forward network, each shifted, scaled and gated by the condition. */
 export const transformerBlock = module(
-  { norm1: rmsNorm('D'), attn: rotaryAttention, norm2: rmsNorm('D'), mlp: feedForward, adaLN_modulation: module({ 0: linear('D', '6*D') }, (p) => p[0]) },
+  {
+    norm1: rmsNorm('D'), attn: rotaryAttention,
+    norm2: rmsNorm('D'), mlp: feedForward,
+    adaLN_modulation: module({ 0: linear('D', '6*D') }, (p) => p[0]),
+  },
   (p) => (x: Tokens, c: Condition, table: RopeTable): Tokens => {
     const [shiftAttn, scaleAttn, gateAttn, shiftMlp, scaleMlp, gateMlp] = chunk(p.adaLN_modulation(c), 6, -1);
     const y = add(x, mul(gateAttn, p.attn(modulate(p.norm1(x), shiftAttn, scaleAttn), table)));

@@ -8,7 +8,8 @@ import type { SamplerOptions } from './options.ts';
 
 export type CaseFields = Readonly<Record<string, unknown>>;
 
-const SAMPLERS: ReadonlyMap<unknown, SamplerOptions['sampler']> = new Map([['euler', 'euler'], ['heun', 'heun'], ['adamlm', 'adams'], ['adams', 'adams']]);
+const SAMPLERS: ReadonlyMap<unknown, SamplerOptions['sampler']> =
+  new Map([['euler', 'euler'], ['heun', 'heun'], ['adamlm', 'adams'], ['adams', 'adams']]);
 const SCHEDULER_NAMES = { LinearScheduler: 'linear', GVPScheduler: 'gvp', ConstScheduler: 'const' } as const;
 const STEP_NAMES = { ode_step_fn: 'ode', sde_mean_step_fn: 'sde_mean', sde_step_fn: 'sde', sde_preserve_step_fn: 'sde_preserve' } as const;
 const TRANSFORM_NAMES = { nop: 'identity', t2snr: 'snr', t2isnr: 'inverse_snr', t2logsnr: 'log_snr' } as const;
@@ -51,7 +52,9 @@ const WITHOUT_EFFECT: Readonly<Record<SamplerOptions['sampler'], readonly string
 export const optionsOfCase = (fields: CaseFields, defaults: CaseFields = {}): E.Either<string, SamplerOptions> => {
   const name = typeof fields['name'] === 'string' ? `case ${fields['name']}` : 'case';
   const sampler = SAMPLERS.get(fields['sampler']);
-  if (sampler === undefined) return E.left(`${name}: unknown sampler ${JSON.stringify(fields['sampler'])}; known are ${[...SAMPLERS.keys()].join(', ')}`);
+  if (sampler === undefined) {
+    return E.left(`${name}: unknown sampler ${JSON.stringify(fields['sampler'])}; known are ${[...SAMPLERS.keys()].join(', ')}`);
+  }
   const options: Record<string, unknown> = {};
   for (const [key, value] of Object.entries({ ...defaults, ...fields })) {
     if (NOTES.includes(key) || value === null) continue;

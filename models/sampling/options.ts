@@ -108,7 +108,8 @@ const ownMistakes = (options: SamplerOptions): readonly Check[] => {
     case 'euler': return [...intervalMistakes(settledCommon(options).interval), ...steppingMistakes(options)];
     case 'heun': return steppingMistakes(options);
     case 'adams': return [...intervalMistakes(settledCommon(options).interval), ...adamsMistakes(options)];
-    default: return [`unknown sampler '${String((options as { readonly sampler: unknown }).sampler)}': use euler, heun or adams`]; // from untyped callers
+    // untyped callers get here
+    default: return [`unknown sampler '${String((options as { readonly sampler: unknown }).sampler)}': use euler, heun or adams`];
   }
 };
 

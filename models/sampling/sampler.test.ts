@@ -12,7 +12,10 @@ const right = <A>(either: E.Either<unknown, A>): A => {
   return either.right;
 };
 const refusal = (options: unknown): readonly string[] =>
-  E.match((messages: readonly string[]) => messages, () => [])(plan(options as SamplerOptions)); // wrong options on purpose
+  E.match(
+    (messages: readonly string[]) => messages,
+    () => [],
+  )(plan(options as SamplerOptions)); // wrong options on purpose
 const scales = (made: SamplerPlan): readonly number[] =>
   made.instructions.flatMap((instruction) => (instruction.kind === 'evaluate' ? [instruction.guidance] : []));
 
@@ -84,18 +87,30 @@ describe('plans', () => {
 });
 
 describe('cases of golden files', () => {
-  test('the authors\' names', () => {
-    expect(right(optionsOfCase({
-      name: 'a', sampler: 'euler', num_steps: 3, step_fn: 'src.diffusion.flow_matching.sampling.sde_step_fn', w_scheduler: 'ConstScheduler', last_step: null,
-    }))).toEqual({ sampler: 'euler', steps: 3, step: 'sde', noiseScheduler: 'const', interval: [0, 1] });
+  test("the authors' names", () => {
+    expect(
+      right(
+        optionsOfCase({
+          name: 'a',
+          sampler: 'euler',
+          num_steps: 3,
+          step_fn: 'src.diffusion.flow_matching.sampling.sde_step_fn',
+          w_scheduler: 'ConstScheduler',
+          last_step: null,
+        }),
+      ),
+    ).toEqual({ sampler: 'euler', steps: 3, step: 'sde', noiseScheduler: 'const', interval: [0, 1] });
   });
   test('fields without effect are dropped', () => {
-    expect(right(optionsOfCase({ name: 'a', sampler: 'adamlm', num_steps: 3, order: 1, step_fn: 'sde_step_fn' }, { scheduler: 'LinearScheduler' })))
-      .toEqual({ sampler: 'adams', steps: 3, order: 1, interval: [0, 1] });
+    expect(
+      right(optionsOfCase({ name: 'a', sampler: 'adamlm', num_steps: 3, order: 1, step_fn: 'sde_step_fn' }, { scheduler: 'LinearScheduler' })),
+    ).toEqual({ sampler: 'adams', steps: 3, order: 1, interval: [0, 1] });
     expect(right(optionsOfCase({ name: 'a', sampler: 'heun', num_steps: 3, guidance_interval_min: 0.2 }))).toEqual({ sampler: 'heun', steps: 3 });
   });
   test('fields that are not understood', () => {
-    expect(optionsOfCase({ name: 'a', sampler: 'euler', num_steps: 3, churn: 1 })).toEqual(E.left(expect.stringContaining('case a: unknown sampler option churn')));
+    expect(optionsOfCase({ name: 'a', sampler: 'euler', num_steps: 3, churn: 1 })).toEqual(
+      E.left(expect.stringContaining('case a: unknown sampler option churn')),
+    );
     expect(optionsOfCase({ name: 'a', sampler: 'euler', num_steps: '3' })).toEqual(E.left('case a: num_steps cannot be "3"'));
     expect(optionsOfCase({ name: 'a', sampler: 'ddim' })).toEqual(E.left(expect.stringContaining('unknown sampler "ddim"')));
   });
@@ -111,12 +126,22 @@ describe('execution', () => {
       living.add(tensor);
       return TE.right(tensor);
     };
-    const machine: Machine<string, object> = { velocity: make, combine: make, release: (tensor) => { expect(living.delete(tensor)).toBe(true); } };
+    const machine: Machine<string, object> = {
+      velocity: make,
+      combine: make,
+      release: (tensor) => {
+        expect(living.delete(tensor)).toBe(true);
+      },
+    };
     return { machine, living };
   };
   const start = {};
 
-  for (const options of [{ sampler: 'euler', steps: 4 }, { sampler: 'heun', steps: 4 }, { sampler: 'adams', steps: 6, order: 3 }] as const) {
+  for (const options of [
+    { sampler: 'euler', steps: 4 },
+    { sampler: 'heun', steps: 4 },
+    { sampler: 'adams', steps: 6, order: 3 },
+  ] as const) {
     test(`${options.sampler} releases all but its result`, async () => {
       const { machine, living } = counting(() => false);
       const result = right(await execute(right(plan(options)), start, machine, { v: () => TE.right(undefined) })());

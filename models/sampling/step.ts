@@ -42,8 +42,13 @@ export interface StepInput {
   readonly draw: number;
 }
 
-/** The next x, as a combination over x, velocities and noise. */
-export const stepped = (step: StepName, { velocity, score, dt, weight, draw }: StepInput): { readonly terms: readonly Term[]; readonly noise?: Noise } => {
+/** A combination over x, velocities and noise. */
+export interface NextX {
+  readonly terms: readonly Term[];
+  readonly noise?: Noise;
+}
+/** The next x. */
+export const stepped = (step: StepName, { velocity, score, dt, weight, draw }: StepInput): NextX => {
   const { drift, diffusion } = STEPS[step];
   const pushed = drift === 0 ? [] : scaled(score, drift * weight * dt);
   const terms = summed(only(X), scaled(velocity, dt), pushed);

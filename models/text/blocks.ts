@@ -63,7 +63,10 @@ export const textBlock = module(
 
 /** Patches look at patches, turned by their place, and then at the text, which has none. */
 export const jointAttention = module(
-  { qkv_x: linearNoBias('D', '12*H*K'), kv_y: linearNoBias('D', '8*H*K'), q_norm: rmsNorm('4*K'), k_norm: rmsNorm('4*K'), proj: linear('4*H*K', 'D') },
+  {
+    qkv_x: linearNoBias('D', '12*H*K'), kv_y: linearNoBias('D', '8*H*K'),
+    q_norm: rmsNorm('4*K'), k_norm: rmsNorm('4*K'), proj: linear('4*H*K', 'D'),
+  },
   (p) => (x: Patches, y: Text, { cos, sin }: RopeTable): Patches => {
     const image = rearrange(p.qkv_x(x), 'b n (three head d) -> three b head n d', { three: 3, head: 'H' });
     const text = rearrange(p.kv_y(y), 'b n (two head d) -> two b head n d', { two: 2, head: 'H' });

@@ -21,17 +21,32 @@ const ELEMENTS: Record<string, (bytes: ArrayBuffer) => ArrayLike<number>> = {
   I64: (bytes) => Array.from(new BigInt64Array(bytes), Number),
 };
 
-interface Entry { readonly dtype: string; readonly shape: readonly number[]; readonly data_offsets: readonly [number, number] }
+interface Entry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+}
 
 /** All tensors of a golden, as doubles. */
 export const readGolden = (file: string): Golden => {
   const raw = readFileSync(new URL(`${file}.safetensors`, FOLDER));
   const bytes = raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength) as ArrayBuffer; // a Buffer of readFileSync is never shared
   const length = Number(new DataView(bytes).getBigUint64(0, true));
-  const { __metadata__: metadata, ...entries } = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length))) as
-    { readonly __metadata__: Record<string, string> } & Record<string, Entry>; // the format of safetensors
-  const tensors = new Map(Object.entries(entries as Record<string, Entry>).map(([name, { dtype, shape, data_offsets: [from, to] }]) =>
-    [name, { dtype, shape, data: Float64Array.from(ELEMENTS[dtype]!(bytes.slice(8 + length + from, 8 + length + to))) }]));
+  const { __metadata__: metadata, ...entries } = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length))) as {
+    readonly __metadata__: Record<string, string>;
+  } & Record<string, Entry>; // the format of safetensors
+  const tensors = new Map(
+    Object.entries(entries as Record<string, Entry>).map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [from, to],
+        },
+      ]) => [name, { dtype, shape, data: Float64Array.from(ELEMENTS[dtype]!(bytes.slice(8 + length + from, 8 + length + to))) }],
+    ),
+  );
   return { file, metadata, tensors };
 };
 
@@ -41,13 +56,21 @@ export const tensorOf = (golden: Golden, name: string): GoldenTensor => {
   return tensor;
 };
 
-interface Rule { readonly file: string; readonly tensor: string; readonly relrms?: number; readonly relmax?: number; readonly abs?: number; readonly exact?: boolean }
+interface Rule {
+  readonly file: string;
+  readonly tensor: string;
+  readonly relrms?: number;
+  readonly relmax?: number;
+  readonly abs?: number;
+  readonly exact?: boolean;
+}
 const RULES = (JSON.parse(readFileSync(new URL('tolerances.json', FOLDER), 'utf8')) as { readonly rules: readonly Rule[] }).rules;
 const SPECIAL: Record<string, string> = { '*': '.*', '{': '(', '}': ')', ',': '|', '[': '[', ']': ']' };
 /** Globs of `*`, `{a,b}` and `[ab]`, as the rules use them. */
 const globbed = (text: string, pattern: string): boolean =>
   new RegExp(`^${pattern.replace(/[^\w]/g, (mark) => SPECIAL[mark] ?? `\\${mark}`)}$`).test(text);
-const ruleFor = (file: string, tensor: string): Rule => RULES.find((rule) => globbed(`${file}.safetensors`, rule.file) && globbed(tensor, rule.tensor))!;
+const ruleFor = (file: string, tensor: string): Rule =>
+  RULES.find((rule) => globbed(`${file}.safetensors`, rule.file) && globbed(tensor, rule.tensor))!;
 
 const rms = (values: ArrayLike<number>): number => Math.sqrt(Array.from(values).reduce((sum, x) => sum + x * x, 0) / values.length);
 const largest = (values: ArrayLike<number>): number => Array.from(values).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
@@ -65,7 +88,8 @@ export const disagreement = (golden: Golden, name: string, got: ArrayLike<number
     abs: largest(difference),
   };
   const limits = rule.exact === true ? { abs: 0 } : { relrms: rule.relrms, relmax: rule.relmax, abs: rule.abs };
-  const over = (Object.entries(limits) as [keyof typeof measured, number | undefined][])
-    .filter(([key, limit]) => limit !== undefined && !(measured[key] <= limit));
+  const over = (Object.entries(limits) as [keyof typeof measured, number | undefined][]).filter(
+    ([key, limit]) => limit !== undefined && !(measured[key] <= limit),
+  );
   return over.length === 0 ? undefined : `${golden.file} ${name}: ${over.map(([key, limit]) => `${key} ${measured[key]} > ${limit}`).join(', ')}`;
 };

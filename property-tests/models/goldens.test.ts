@@ -16,8 +16,10 @@ const boundGraph = ({ graph, sizes }: Call): Graph => {
   known.set(key, made);
   return made;
 };
-const onReference = (call: Call): TE.TaskEither<never, Feeds> => TE.fromIO(() =>
-  Object.fromEntries(Object.entries(evaluate(boundGraph(call), { ...call.inputs, ...call.parameters })).map(([name, { data }]) => [name, data])));
+const onReference = (call: Call): TE.TaskEither<never, Feeds> =>
+  TE.fromIO(() =>
+    Object.fromEntries(Object.entries(evaluate(boundGraph(call), { ...call.inputs, ...call.parameters })).map(([name, { data }]) => [name, data])),
+  );
 
 const headerOf = ({ metadata, tensors }: Golden): GoldenHeader => ({ metadata, tensors: Object.fromEntries(tensors) });
 const right = <A>(either: E.Either<unknown, A>): A => {
@@ -29,30 +31,61 @@ const right = <A>(either: E.Either<unknown, A>): A => {
 const compare = async (file: string, weights: (name: string) => Golden = readGolden): Promise<readonly string[]> => {
   const golden = readGolden(file);
   const run = right(goldenRun(headerOf(golden)));
-  const values = right(await run.run({
-    evaluate: onReference,
-    tensor: (name) => tensorOf(golden, name).data,
-    weights: () => TE.right(Object.fromEntries([...weights(file).tensors].flatMap(([name, { data }]) => (name.startsWith('param.') ? [[name.slice(6), data]] : [])))),
-  })());
+  const values = right(
+    await run.run({
+      evaluate: onReference,
+      tensor: (name) => tensorOf(golden, name).data,
+      weights: () =>
+        TE.right(
+          Object.fromEntries([...weights(file).tensors].flatMap(([name, { data }]) => (name.startsWith('param.') ? [[name.slice(6), data]] : []))),
+        ),
+    })(),
+  );
   const names = [...golden.tensors.keys()].filter((name) => /^(out|out64|mid)\./.test(name) && name !== 'out.denoiser');
   expect(names.length).toBeGreaterThan(0);
-  return names.flatMap((name) => (values[name] === undefined ? [`${name} was not computed`] : disagreement(golden, name, values[name]) ?? []));
+  return names.flatMap((name) => (values[name] === undefined ? [`${name} was not computed`] : (disagreement(golden, name, values[name]) ?? [])));
 };
 
 const BLOCKS = [
-  'ditblock_c2i', 'ditblock_t2i', 'feedforward_c2i', 'nerf_embedder_dct', 'nerf_embedder_ex2d', 'nerf_embedder_heavy', 'nerf_final_c2i', 'nerf_final_t2i',
-  'nerfblock_c2i_r2', 'nerfblock_c2i_r4', 'nerfblock_t2i', 'patchify', 'rattention_c2i', 'rattention_c2i_mask', 'rattention_ex2d_t2i', 'resize_nearest', 'rmsnorm',
-  'rmsnorm_tiny', 'rope_tables', 'rotary_c2i', 'rotary_t2i', 'scheduling_guidance', 'swiglu_t2i', 'text_embed', 'text_refine_attention', 'text_refine_block',
-  'timestep_embedder', 'uint8',
+  'ditblock_c2i',
+  'ditblock_t2i',
+  'feedforward_c2i',
+  'nerf_embedder_dct',
+  'nerf_embedder_ex2d',
+  'nerf_embedder_heavy',
+  'nerf_final_c2i',
+  'nerf_final_t2i',
+  'nerfblock_c2i_r2',
+  'nerfblock_c2i_r4',
+  'nerfblock_t2i',
+  'patchify',
+  'rattention_c2i',
+  'rattention_c2i_mask',
+  'rattention_ex2d_t2i',
+  'resize_nearest',
+  'rmsnorm',
+  'rmsnorm_tiny',
+  'rope_tables',
+  'rotary_c2i',
+  'rotary_t2i',
+  'scheduling_guidance',
+  'swiglu_t2i',
+  'text_embed',
+  'text_refine_attention',
+  'text_refine_block',
+  'timestep_embedder',
+  'uint8',
 ];
 describe('blocks', () => {
   for (const block of BLOCKS) test(block, async () => expect(await compare(`blocks/${block}`)).toEqual([]));
 });
 
 describe('models', () => {
-  for (const file of ['c2i_square', 'c2i_nonsquare', 'ckpt/c2i_f32_expected', 'ckpt/c2i_mixed_expected']) test(file, async () => expect(await compare(file)).toEqual([]));
+  for (const file of ['c2i_square', 'c2i_nonsquare', 'ckpt/c2i_f32_expected', 'ckpt/c2i_mixed_expected'])
+    test(file, async () => expect(await compare(file)).toEqual([]));
 });
 
 describe('samplers', () => {
-  for (const file of ['lagrange', 'sampler_euler_toy', 'sampler_heun_toy', 'sampler_adamlm_toy']) test(file, async () => expect(await compare(file)).toEqual([]));
+  for (const file of ['lagrange', 'sampler_euler_toy', 'sampler_heun_toy', 'sampler_adamlm_toy'])
+    test(file, async () => expect(await compare(file)).toEqual([]));
 });

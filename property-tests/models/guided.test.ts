@@ -8,12 +8,21 @@ import { sizesOf, type C2iConfig } from '../../models/pixnerd/config.ts';
 import { guidedVelocityGraph, parameterShapes, velocityGraph } from '../../models/pixnerd/graph.ts';
 
 const config: C2iConfig = {
-  in_channels: 4, patch_size: 2, num_groups: 2, hidden_size: 16, hidden_size_x: 4, num_blocks: 2, num_cond_blocks: 1, nerf_mlpratio: 2, num_classes: 3,
+  in_channels: 4,
+  patch_size: 2,
+  num_groups: 2,
+  hidden_size: 16,
+  hidden_size_x: 4,
+  num_blocks: 2,
+  num_cond_blocks: 1,
+  nerf_mlpratio: 2,
+  num_classes: 3,
 };
 const image = { height: 4, width: 6 };
 const elements = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
-const weights = Object.fromEntries(Object.entries(parameterShapes(config)).map(([key, shape], i) =>
-  [key, philoxNormals(1, i, 0, elements(shape)).map((value) => 0.4 * value)]));
+const weights = Object.fromEntries(
+  Object.entries(parameterShapes(config)).map(([key, shape], i) => [key, philoxNormals(1, i, 0, elements(shape)).map((value) => 0.4 * value)]),
+);
 const x = philoxNormals(2, 0, 0, 2 * 4 * 4 * 6);
 
 const run = (graph: Graph, batch: number, inputs: Record<string, ArrayLike<number>>): Float64Array => {
@@ -24,7 +33,10 @@ const run = (graph: Graph, batch: number, inputs: Record<string, ArrayLike<numbe
   return evaluate(bound, { ...weights, ...inputs })['v']!.data;
 };
 
-test.each([['simple', 4], ['c3', 3]] as const)('%s guidance in one program', (name, guidedChannels) => {
+test.each([
+  ['simple', 4],
+  ['c3', 3],
+] as const)('%s guidance in one program', (name, guidedChannels) => {
   const [t, y, g] = [0.3, [2, 0], 2.5];
   const got = run(guidedVelocityGraph(config, name), 2, { x, t: [t], y, guidance: [g] });
   const c = run(velocityGraph(config), 2, { x, t: [t, t], y });

@@ -9,7 +9,10 @@ interface Manifest {
   readonly total_parameters: number;
 }
 
-for (const [file, preset] of [['c2i_L16', 'c2i-L'], ['c2i_XL16', 'c2i-XL']] as const) {
+for (const [file, preset] of [
+  ['c2i_L16', 'c2i-L'],
+  ['c2i_XL16', 'c2i-XL'],
+] as const) {
   test(`${preset} has the official state_dict`, () => {
     const manifest = JSON.parse(readFileSync(new URL(`../goldens/manifests/${file}.json`, import.meta.url), 'utf8')) as Manifest;
     expect(PRESETS[preset]).toEqual(manifest.config);

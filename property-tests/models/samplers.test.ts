@@ -17,14 +17,21 @@ const toyMachine = (golden: Golden, draw: (index: number) => Vector): Machine<ne
     velocity: (x, t, guidance) => {
       const field = (label: number, value: number): number => a * value + b * t + c * label;
       const image = x.length / condition.length;
-      return TE.right(x.map((value, i) => {
-        const [u, v] = [field(none, value), field(condition[Math.floor(i / image)]!, value)];
-        return u + guidance * (v - u);
-      }));
+      return TE.right(
+        x.map((value, i) => {
+          const [u, v] = [field(none, value), field(condition[Math.floor(i / image)]!, value)];
+          return u + guidance * (v - u);
+        }),
+      );
     },
-    combine: (terms, noise) => TE.right(terms[0]!.tensor.map((_, i) =>
-      terms.reduce((sum, { tensor, coefficient }) => sum + coefficient * tensor[i]!, 0)
-      + (noise === undefined ? 0 : noise.coefficient * draw(noise.draw)[i]!))),
+    combine: (terms, noise) =>
+      TE.right(
+        terms[0]!.tensor.map(
+          (_, i) =>
+            terms.reduce((sum, { tensor, coefficient }) => sum + coefficient * tensor[i]!, 0) +
+            (noise === undefined ? 0 : noise.coefficient * draw(noise.draw)[i]!),
+        ),
+      ),
   };
 };
 
@@ -32,14 +39,21 @@ const run = async (golden: Golden, name: string, sampler: SamplerPlan): Promise<
   const start = [...tensorOf(golden, 'in.noise').data];
   const noises = golden.tensors.get(`in.${name}.noises`);
   expect(sampler.draws).toBe(noises?.shape[0] ?? 0);
-  const draw = (index: number): Vector => [...noises!.data.slice(index * start.length, (index + 1) * start.length)];
+  const draw = (index: number): Vector => Array.from(noises!.data.slice(index * start.length, (index + 1) * start.length));
   const [xs, vs]: [Vector[], Vector[]] = [[], []];
-  const keep = (list: Vector[]) => (x: Vector, index: number) => { list[index] = x; return TE.right(undefined); };
+  const keep = (list: Vector[]) => (x: Vector, index: number) => {
+    list[index] = x;
+    return TE.right(undefined);
+  };
   const last = await execute(sampler, start, toyMachine(golden, draw), { x: keep(xs), v: keep(vs) })();
   if (E.isLeft(last)) throw new Error('a toy cannot fail');
   const widest = Math.max(...sampler.weights.map((row) => row.length));
   return {
-    x_trajs: xs.flat(), v_trajs: vs.flat(), x_final: last.right, timesteps: sampler.timesteps, net_t: networkTimes(sampler),
+    x_trajs: xs.flat(),
+    v_trajs: vs.flat(),
+    x_final: last.right,
+    timesteps: sampler.timesteps,
+    net_t: networkTimes(sampler),
     solver_coeffs: sampler.weights.flatMap((row) => [...row, ...Array<number>(widest - row.length).fill(0)]),
   };
 };

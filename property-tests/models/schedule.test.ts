@@ -17,14 +17,24 @@ const COLUMNS: Record<string, (scheduler: Scheduler) => readonly number[]> = {
   w: ({ noiseWeight }) => t.map(noiseWeight),
 };
 
-for (const [name, scheduler] of [['LinearScheduler', SCHEDULERS.linear], ['GVPScheduler', SCHEDULERS.gvp]] as const) {
+for (const [name, scheduler] of [
+  ['LinearScheduler', SCHEDULERS.linear],
+  ['GVPScheduler', SCHEDULERS.gvp],
+] as const) {
   test(name, () => {
     for (const [column, values] of Object.entries(COLUMNS)) expect(disagreement(golden, `out.${name}.${column}`, values(scheduler))).toBeUndefined();
   });
 }
 
 test('time shift', () => {
-  for (const shift of [1, 3, 4]) expect(disagreement(golden, `out.shift_${shift}`, t.map((at) => timeShift(at, shift)))).toBeUndefined();
+  for (const shift of [1, 3, 4])
+    expect(
+      disagreement(
+        golden,
+        `out.shift_${shift}`,
+        t.map((at) => timeShift(at, shift)),
+      ),
+    ).toBeUndefined();
 });
 
 test('Lagrange integrals and weights, against the double values', () => {

@@ -11,8 +11,9 @@ type IsLiteral<D extends Dim> = {} extends Record<D, 1> ? false : true;
 /** Also true while `S` is still to be inferred: then there is nothing to complain about yet. */
 export type IsWide<S extends readonly unknown[]> = number extends S['length'] ? true : false;
 
+type UnionFound = 'each dimension must be one literal, found a union';
 type DimProblem<D extends Dim> =
-  IsUnion<D> extends true ? `each dimension must be one literal, found ${D}`
+  IsUnion<D> extends true ? UnionFound
   : IsLiteral<D> extends false ? `each dimension must be one literal, found ${number extends D ? 'number' : 'string'}`
   : D extends number ? (`${D}` extends '0' | `-${string}` | `${string}.${string}` ? `a dimension is a whole number above 0, found ${D}` : never)
   : never;
@@ -24,6 +25,7 @@ type FirstProblem<S extends Shape> =
 export type LiteralRule<Op extends string, S extends Shape> =
   IsUnion<S> extends true ? `${Op}: the shape must be one literal, found a union of shapes`
   : [FirstProblem<S>] extends [never] ? S
+  : FirstProblem<S> extends UnionFound ? `${Op}: ${UnionFound}` // shown, the shape would be a union of messages
   : `${Op}: ${FirstProblem<S>} in ${ShowShape<S>}`;
 
 /** The shape, when every dimension is well formed, or a message. */

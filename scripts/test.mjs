@@ -11,6 +11,6 @@ console.log(`driver: ${driver || 'SwiftShader from npm'}; random cases: PIXNERD_
 const args = process.argv.slice(2);
 const result = await runTests({ name: 'test', args });
 
-const wrong = result.testsOf(/[\\/]property-tests[\\/]wrong[\\/]/);
+const wrong = result.testsOf(/[\\/]wrong\.test\.ts$/);
 if (wrong.length > 0) console.log(`wrong programs: ${wrong.filter((test) => test.status === 'passed').length} of ${wrong.length} refused as they should be`);
 conclude([result]);

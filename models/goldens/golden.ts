@@ -31,6 +31,9 @@ export interface Call {
   /** The same object as long as the weights are the same, so that an evaluator can keep them where they are. */
   readonly parameters: Feeds;
 }
+/** The parameters of graphs that have none: one object, as `Call` asks. */
+export const NO_WEIGHTS: Feeds = {};
+
 export type Evaluate<Failure> = (call: Call) => TaskEither<Failure, Feeds>;
 
 /** Which weights of a checkpoint. */

@@ -9,7 +9,9 @@ import { guidanceGraph } from '../sampling/programs.ts';
 import type { GuidanceName } from '../sampling/plan.ts';
 import { SCHEDULERS, type Scheduler } from '../sampling/scheduler.ts';
 import { timeShift } from '../sampling/time-grid.ts';
-import { configOf, elementsOf, type Feeds, type GoldenHeader, type GoldenRun, namesUnder, type Numbers, type Sources, shapeOf } from './golden.ts';
+import {
+  configOf, elementsOf, namesUnder, NO_WEIGHTS, shapeOf, type Feeds, type GoldenHeader, type GoldenRun, type Numbers, type Sources,
+} from './golden.ts';
 
 /** A run without a network: every `out.` tensor from the file's inputs. `compute` gives undefined for a name it does not know. */
 const computed = (header: GoldenHeader, compute: (name: string, tensor: (name: string) => Numbers) => Numbers | undefined): GoldenRun => ({
@@ -76,9 +78,9 @@ const guided = <Failure>(header: GoldenHeader, { evaluate, tensor }: Sources<Fai
     return kind === undefined ? [] : [{ name, kind: kind as GuidanceName, scale: Number(scale) }]; // the pattern's two
   });
   const [batch = 2, channels = 1, ...rest] = shapeOf(header, 'in.guidance') ?? [];
-  const sizes = { B: batch / 2, C: channels, P: 1, Q: 1, h: 1, w: elementsOf(rest) };
+  const sizes = { B: batch / 2, C: channels, n: elementsOf(rest) };
   const all = names.map(({ name, kind, scale }) => async () => {
-    const values = await evaluate({ graph: GRAPHS[kind], sizes, inputs: { both: tensor('in.guidance'), scale: [scale] }, parameters: {} })();
+    const values = await evaluate({ graph: GRAPHS[kind], sizes, inputs: { both: tensor('in.guidance'), scale: [scale] }, parameters: NO_WEIGHTS })();
     return E.map((outputs: Feeds) => [`out.${name}`, outputs['v']!] as const)(values);
   });
   return async () => E.map(Object.fromEntries<Numbers>)(await TE.sequenceSeqArray(all)());

@@ -11,7 +11,7 @@ import { add, input, mul, unsqueeze } from '../../dsl/index.ts';
 import { BLOCK_NAMES, blockOf, type Block, type Site } from './blocks.ts';
 import { checkpointRun, forwardRun, fullSizeRun, modelSamplerRun } from './c2i.ts';
 import { caseKindOf, LONE_INPUT, LONE_OUTPUT, type CaseKind } from './cases.ts';
-import { casesOf, configOf, dataUnder, type Feeds, type GoldenHeader, type GoldenRun, shapeOf, type Sources } from './golden.ts';
+import { casesOf, configOf, dataUnder, NO_WEIGHTS, shapeOf, type Feeds, type GoldenHeader, type GoldenRun, type Sources } from './golden.ts';
 import { bytesRun, lagrangeRun, schedulingRun } from './host.ts';
 import { runCases, samplerCases, type Field } from './samplers.ts';
 
@@ -78,7 +78,7 @@ const caseRun = (header: GoldenHeader, kind: CaseKind): E.Either<string, GoldenR
     needsCheckpoint: false,
     run: <Failure>({ evaluate, tensor }: Sources<Failure>) => pipe(
       calls.map(({ name, graph, sizes }) => pipe(
-        evaluate({ graph, sizes, inputs: `in.${name}` in header.tensors ? { [LONE_INPUT]: tensor(`in.${name}`) } : {}, parameters: {} }),
+        evaluate({ graph, sizes, inputs: `in.${name}` in header.tensors ? { [LONE_INPUT]: tensor(`in.${name}`) } : {}, parameters: NO_WEIGHTS }),
         TE.map((outputs) => asOutputs(outputs, (output) => (output === LONE_OUTPUT ? name : `${name}.${output}`))),
       )),
       TE.sequenceSeqArray,
@@ -100,7 +100,7 @@ const toySamplerRun = (header: GoldenHeader): E.Either<string, GoldenRun> => {
   const { a, b, c, null_class } = configOf(header) as Record<string, number>; // numbers, in the toy's files
   const graph = toyGraph(a ?? NaN, b ?? NaN, c ?? NaN);
   const field = <Failure>({ evaluate }: Sources<Failure>): Field<Failure> => (x, t, y) => pipe(
-    evaluate({ graph, sizes: { B: y.length, n: x.length / y.length }, inputs: { x, t: y.map(() => t), y }, parameters: {} }),
+    evaluate({ graph, sizes: { B: y.length, n: x.length / y.length }, inputs: { x, t: y.map(() => t), y }, parameters: NO_WEIGHTS }),
     TE.map((outputs) => outputs['v']!),
   );
   return E.map((cases: Parameters<typeof runCases>[1]): GoldenRun => ({

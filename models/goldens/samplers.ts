@@ -7,7 +7,9 @@ import { execute, type Machine, type Weighted } from '../sampling/execute.ts';
 import { networkTimes, type GuidanceName, type SamplerPlan } from '../sampling/plan.ts';
 import { combineGraph, guidanceGraph } from '../sampling/programs.ts';
 import { plan } from '../sampling/sampler.ts';
-import { casesOf, configOf, elementsOf, type Evaluate, type Feeds, type GoldenHeader, type Numbers, type Sources, shapeOf } from './golden.ts';
+import {
+  casesOf, configOf, elementsOf, NO_WEIGHTS, shapeOf, type Evaluate, type Feeds, type GoldenHeader, type Numbers, type Sources,
+} from './golden.ts';
 
 /** Velocities of images [labels.length, ...] at one time. */
 export type Field<Failure> = (images: Numbers, t: number, labels: readonly number[]) => TE.TaskEither<Failure, Numbers>;
@@ -51,10 +53,10 @@ const twice = (x: Numbers): Float64Array => Float64Array.from({ length: 2 * x.le
 /** The network on the doubled batch, unconditional half first, and its two answers guided. */
 const guided = <Failure>(setting: Setting<Failure>, name: GuidanceName, x: Numbers, t: number, scale: number): TE.TaskEither<Failure, Numbers> => {
   const { evaluate, field, labels, nullLabel, shape: [batch = 1, channels = 1, ...rest] } = setting;
-  const sizes = { B: batch, C: channels, P: 1, Q: 1, h: 1, w: elementsOf(rest) };
+  const sizes = { B: batch, C: channels, n: elementsOf(rest) };
   return pipe(
     field(twice(x), t, [...labels.map(() => nullLabel), ...labels]),
-    TE.chain((both) => evaluate({ graph: GUIDANCE[name], sizes, inputs: { both, scale: [scale] }, parameters: {} })),
+    TE.chain((both) => evaluate({ graph: GUIDANCE[name], sizes, inputs: { both, scale: [scale] }, parameters: NO_WEIGHTS })),
     TE.map((outputs) => outputs['v']!),
   );
 };
@@ -63,7 +65,7 @@ const weightedSum = <Failure>(evaluate: Evaluate<Failure>, terms: readonly Weigh
   const tensors = Object.fromEntries(terms.map(({ tensor }, i) => [`x${i}`, tensor]));
   const inputs = { ...tensors, coefficients: terms.map(({ coefficient }) => coefficient) };
   const sizes = { k: terms.length, n: terms[0]!.tensor.length };
-  return TE.map((outputs: Feeds) => outputs['x']!)(evaluate({ graph: combineOf(terms.length), sizes, inputs, parameters: {} }));
+  return TE.map((outputs: Feeds) => outputs['x']!)(evaluate({ graph: combineOf(terms.length), sizes, inputs, parameters: NO_WEIGHTS }));
 };
 
 const machineOf = <Failure>(setting: Setting<Failure>, name: GuidanceName): Machine<Failure, Numbers> => ({

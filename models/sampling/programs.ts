@@ -6,9 +6,9 @@ import { makeGraph, type Graph } from '../../dsl/graph/graph.ts';
 import { add, chunk, index, input, iota, lt, mul, reshape, select, sub, type T } from '../../dsl/index.ts';
 import type { GuidanceName } from './plan.ts';
 
-/** Velocities of a doubled batch, the unconditional half first. */
-type Both = T<['2*B', 'C', 'P*h', 'Q*w']>;
-type Half = T<['B', 'C', 'P*h', 'Q*w']>;
+/** Velocities of a doubled batch, the unconditional half first; n pixels in each channel. */
+type Both = T<['2*B', 'C', 'n']>;
+type Half = T<['B', 'C', 'n']>;
 
 /** u + g (c - u). */
 export const guide = (both: Both, scale: T<[]>): Half => {
@@ -19,15 +19,15 @@ export const guide = (both: Both, scale: T<[]>): Half => {
 /** Guides the first three channels; the others are the conditional ones. */
 export const guideThreeChannels = (both: Both, scale: T<[]>): Half => {
   const [, conditional] = chunk(both, 2, 0);
-  const isGuided = lt(reshape(iota('C'), ['C', 1, 1]), 3);
+  const isGuided = lt(reshape(iota('C'), ['C', 1]), 3);
   return select(isGuided, guide(both, scale), conditional);
 };
 
-export const GUIDANCE = { simple: guide, c3: guideThreeChannels } as const satisfies Record<GuidanceName, typeof guide>;
+const GUIDANCE = { simple: guide, c3: guideThreeChannels } as const satisfies Record<GuidanceName, typeof guide>;
 
-/** Inputs `both` [2*B, C, P*h, Q*w] and `scale` []; output `v` [B, C, P*h, Q*w]. */
+/** Inputs `both` [2*B, C, n] and `scale` []; output `v` [B, C, n]. */
 export const guidanceGraph = (name: GuidanceName): Graph => {
-  const both = input('both', ['2*B', 'C', 'P*h', 'Q*w']);
+  const both = input('both', ['2*B', 'C', 'n']);
   const scale = input('scale', []);
   return makeGraph({ v: GUIDANCE[name](both, scale) }, [both, scale]);
 };

@@ -9,7 +9,7 @@ import { definitionOf } from '../../dsl/ops/table.ts';
 import type { Pass } from './pass.ts';
 
 const inGroups = (op: string, inputs: readonly Node[], attributes: Node['attributes'], most: number): Node => {
-  if (inputs.length <= most) return apply(op, inputs, attributes);
+  if (inputs.length <= most || most < 2) return apply(op, inputs, attributes); // with less room the plan refuses it by the limit's name
   const groups = Array.from({ length: Math.ceil(inputs.length / most) }, (_, i) => inputs.slice(i * most, (i + 1) * most));
   return inGroups(op, groups.map((group) => (group.length === 1 ? group[0]! : apply(op, group, attributes))), attributes, most);
 };

@@ -5,7 +5,7 @@
  * fp-ts is bundled: its import paths without extension are not found by plain Node. Other packages stay outside.
  */
 import { spawn } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -32,7 +32,7 @@ const run = (command, args) => new Promise((resolve, reject) => {
   child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`${command} ${args.join(' ')} ended with ${code}`))));
 });
 
-const types = () => run('npx', ['--no-install', 'tsc', '-p', 'tsconfig.types.json']);
+const types = () => run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.types.json']);
 
 await mkdir(dist, { recursive: true });
 await Promise.all([bundles(), process.argv.includes('--no-types') ? undefined : types()]);

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import type { Graph } from '../../dsl/graph/graph.ts';
-import type { C2iConfig } from '../../models/pixnerd/config.ts';
+import type { C2iConfig, ImageSize } from '../../models/pixnerd/config.ts';
 import { parameterShapes, velocityGraph } from '../../models/pixnerd/graph.ts';
 import type { WeightSource } from '../backend/backend.ts';
 import { checkWeights } from '../files/check-weights.ts';
@@ -45,4 +45,10 @@ export const openModel = (path: string, options: WeightsOptions = {}): TaskEithe
   const model = modelOf(weights.right);
   if (E.isLeft(model)) await weights.right.close();
   return model;
+};
+
+/** The size of the images that a model was trained on, where its file says so: `image` in the metadata is [channels, height, width]. */
+export const trainedSize = (metadata: Readonly<Record<string, string>>): ImageSize | undefined => {
+  const [, height, width] = /^\[\d+,\s*(\d+),\s*(\d+)\]$/.exec(metadata['image'] ?? '') ?? [];
+  return height === undefined ? undefined : { height: Number(height), width: Number(width) };
 };

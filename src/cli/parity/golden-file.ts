@@ -3,11 +3,11 @@ import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Feeds, GoldenHeader, Numbers, WeightSet } from '../../../models/goldens/index.ts';
 import type { BackendError } from '../../backend/backend.ts';
 import { attempt, type FileError, fileError } from '../../files/errors.ts';
 import { openTensorFile, openWeights } from '../../files/open.ts';
+import { inPackage } from '../package-root.ts';
 import { readFloat64, type TensorFile } from '../../files/tensor-file.ts';
 
 export interface Golden {
@@ -42,10 +42,7 @@ export const readGolden = (path: string): TaskEither<FileError, Golden> => async
 };
 
 /** Weights that come with the package, for goldens whose checkpoint is not beside them. */
-const packaged = (name: string): string => {
-  const here = dirname(fileURLToPath(import.meta.url)); // dist/, in the published package
-  return join(here, '..', 'models', 'weights', name.replace(/\.ckpt$/, '.safetensors'));
-};
+const packaged = (name: string): string => inPackage('models', 'weights', name.replace(/\.ckpt$/, '.safetensors'));
 
 /** The checkpoint of a golden: the one that is given, else the one that the metadata name, beside the file or in the package. */
 export const checkpointOf = ({ path, header }: Golden, given: string | undefined): E.Either<FileError, string> => {

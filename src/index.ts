@@ -1,0 +1,59 @@
+/**
+ * The public package: the language, the compiler, the reference interpreter, the models, the runtime, sampling and files.
+ *
+ *     import { compile, input, layers, makeGraph, bind, openNodeDevice, load } from 'pixnerd';
+ *
+ * Names that would collide stand in a namespace (`goldens`, `samplers`).
+ */
+
+// the language
+export * from '../dsl/index.ts';
+export { bindSizes, freeSymbols, makeGraph, withTaps, type Graph, type Sizes } from '../dsl/graph/graph.ts';
+export type { Node } from '../dsl/graph/node.ts';
+export { printGraph } from '../dsl/graph/print.ts';
+export { fromJson, toJson, type JsonGraph } from '../dsl/graph/json.ts';
+export { verify } from '../dsl/graph/verify.ts';
+
+// the compiler and the reference
+export { compile, explain, type Compilation, type CompileOptions } from '../compiler/compile.ts';
+export { showCompileError, type CompileError } from '../compiler/errors.ts';
+export { profileOf, PROFILES, type Limits, type Profile } from '../compiler/profile.ts';
+export { summarize, type Program, type ProgramSummary } from '../compiler/program.ts';
+export { SCHEDULES, type Schedule } from '../compiler/schedule.ts';
+export { printKernels } from '../compiler/kernels/print.ts';
+export { evaluate, evaluateBounded } from '../compiler/reference/evaluate.ts';
+export { compareWithBound } from '../compiler/reference/compare.ts';
+
+// models
+export { nullClass, PRESETS, sizesOf, type C2iConfig, type C2iSizes, type ImageSize, type PresetName } from '../models/pixnerd/config.ts';
+export { decoderGraph, parameterShapes, velocityGraph } from '../models/pixnerd/graph.ts';
+export { pixnerd } from '../models/pixnerd/pixnerd.ts';
+export { finalLayer, nerfBlock } from '../models/pixnerd/nerf.ts';
+export { transformerBlock } from '../models/pixnerd/transformer.ts';
+export { noiseStream, torchNoise, type Seed } from '../models/noise/torch-random.ts';
+export { philoxNormals } from '../models/noise/philox.ts';
+export { plan as planSampler } from '../models/sampling/sampler.ts';
+export type { SamplerOptions } from '../models/sampling/options.ts';
+export type { SamplerPlan } from '../models/sampling/plan.ts';
+export { recipeTensor } from '../models/recipe.ts';
+
+// the runtime
+export { openNodeDevice, type AdapterChoice, type NodeDevice } from './runtime/node.ts';
+export {
+  adapterName, load, makeParameterStore, openAdapter, openDevice, openSavedProgram, parseProgram, printProgram, programProblems, upload,
+  type AdapterProfile, type Device, type DeviceError, type DeviceTensor, type KernelTiming, type LoadOptions, type ParameterSource, type ParameterStore,
+  type RunInputs, type RunOptions, type RunOutputs, type Session,
+} from './runtime/browser.ts';
+
+// backends, weights, pictures
+export { BACKENDS, type Backend, type BackendError, type BackendName, type BackendTensor, type Executable, type WeightSource } from './backend/backend.ts';
+export { openBackend } from './backend/open.ts';
+export { openTensorFile, openWeights } from './files/open.ts';
+export type { Weights } from './files/weights.ts';
+export type { FileError } from './files/errors.ts';
+export { contactSheet, pictureOf, type Picture } from './files/picture.ts';
+export { writeGif, writeNpz, writePng, writeSafetensors } from './files/write.ts';
+
+// sampling
+export { modelOf, openModel, trainedSize, weightSource, type C2iModel } from './sampling/model.ts';
+export { sample, shardRange, type SampledImage, type SampleRequest } from './sampling/sample.ts';

@@ -41,9 +41,9 @@ export const matmulFor = ({ matmul, smallMatmul }: Schedule, multiplications: nu
 
 export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
   cpu: {
-    matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 24, matmul: SMALL }, row: { by: 'thread', workgroup: 32 }, elementwise: 64, cooperativeFrom: Infinity,
+    matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'thread', workgroup: 32 }, elementwise: 64, cooperativeFrom: Infinity,
   },
   gpu: {
-    matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 24, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, elementwise: 64, cooperativeFrom: 64,
+    matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, elementwise: 64, cooperativeFrom: 64,
   },
 };

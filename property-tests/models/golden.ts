@@ -30,7 +30,7 @@ interface Entry {
 /** All tensors of a golden, as doubles. */
 export const readGolden = (file: string): Golden => {
   const raw = readFileSync(new URL(`${file}.safetensors`, FOLDER));
-  const bytes = raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength) as ArrayBuffer; // a Buffer of readFileSync is never shared
+  const bytes = raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength);
   const length = Number(new DataView(bytes).getBigUint64(0, true));
   const { __metadata__: metadata, ...entries } = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length))) as {
     readonly __metadata__: Record<string, string>;

@@ -20,6 +20,7 @@ import type { Dim, Shape, Substitution } from './shape/dim.ts';
 import type { DTypeOf, Guard, IsAny, Kinds, Result, ShapeOf, Tensor } from './tensor.ts';
 
 /** Turns a data-first builder round: the data comes last, alone. The types are those of the data-first form. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the form is what the declaration says, as in `typed`
 const dataLast = <Form>(build: unknown): Form =>
   typed((...settings: unknown[]) => (x: unknown) => (build as (...operands: unknown[]) => unknown)(x, ...settings)); // as: see typed
 

@@ -62,7 +62,7 @@ export type Bound<S extends Spec> = { readonly [K in keyof S]: BoundEntry<S[K]> 
 /** A weight of the given shape. Every dimension must be one literal. */
 export const param = <const S extends Shape>(...shape: { [K in keyof S]: LiteralDim<'param', S[K] & Dim> }): Parameter<Canonical<S>> => ({
   kind: 'parameter',
-  shape: canonical(shape as Shape) as Canonical<S>, // the run-time twin of the type
+  shape: canonical(shape) as Canonical<S>, // the run-time twin of the type
 });
 /** A module: the names of its parts, and its function of the bound parts. */
 export const module = <const S extends Spec, F>(spec: S, body: (parts: Bound<S>) => F): Module<S, F> => ({ kind: 'module', spec, body });

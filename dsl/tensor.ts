@@ -24,9 +24,11 @@ export type DTypeOf<X extends Tensor> = X['dtype'];
 
 /** The type of a checked argument: itself when rule `R` holds, else the message. */
 export type Guard<R, Argument> = IsAny<Argument> extends true ? Argument : [R] extends [string] ? R : Argument;
-/** The type of a result: `any` after an error, so that one mistake gives one message. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- `any` is what silences the errors that would follow
-export type Result<R, D extends DType> = IsAny<R> extends true ? any : R extends Shape ? Tensor<R, D> : any;
+/** The type of what a refused call returns. Only `any` silences the errors that would follow: one mistake, one message. */
+// oxlint-disable-next-line typescript/no-explicit-any
+export type Refused = any;
+/** The type of a result. */
+export type Result<R, D extends DType> = IsAny<R> extends true ? Refused : R extends Shape ? Tensor<R, D> : Refused;
 
 type Kind<D extends DType> = (typeof DTYPES)[D]['kind'];
 /** Which dtypes an op takes, in the words of its error message. */

@@ -15,6 +15,7 @@ import type { Kinds } from '../tensor.ts';
  * TypeScript cannot see: this is the one place where it is asserted.
  */
 // the parameters are `never`, so that any builder fits
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the callers name the signature
 export const typed = <Signature>(build: (...operands: never[]) => unknown): Signature => build as unknown as Signature;
 
 /** Builds on valid inputs when the rule gave a shape; else the node carries the rule's message. */

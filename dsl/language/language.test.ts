@@ -15,7 +15,9 @@ const ramp = (count: number): number[] => Array.from({ length: count }, (_, i) =
 const run = (node: Node): { shape: readonly number[]; data: number[] } => {
   const graph = bindSizes(makeGraph({ y: node }), SIZES);
   expect(verify(graph)).toEqual([]);
-  const feeds = Object.fromEntries(graph.inputs.map((input) => [input.attributes['name'], ramp((input.shape as number[]).reduce((a, b) => a * b, 1))]));
+  const feeds = Object.fromEntries(
+    graph.inputs.map((input) => [input.attributes['name'], ramp((input.shape as number[]).reduce((a, b) => a * b, 1))]),
+  );
   const { shape, data } = evaluate(graph, feeds)['y']!;
   return { shape, data: [...data] };
 };
@@ -52,9 +54,13 @@ describe('movement', () => {
     const got = run(L.rearrange(image, 'b (h p) w c -> (w h) b (c p)', { p: 2 }));
     expect(got.shape).toEqual([6, 2, 4]);
     const want: number[] = [];
-    for (let w = 0; w < 3; w++) for (let h = 0; h < 2; h++) for (let b = 0; b < 2; b++) for (let c = 0; c < 2; c++) for (let p = 0; p < 2; p++) {
-      want.push(((b * 4 + h * 2 + p) * 3 + w) * 2 + c);
-    }
+    for (let w = 0; w < 3; w++)
+      for (let h = 0; h < 2; h++)
+        for (let b = 0; b < 2; b++)
+          for (let c = 0; c < 2; c++)
+            for (let p = 0; p < 2; p++) {
+              want.push(((b * 4 + h * 2 + p) * 3 + w) * 2 + c);
+            }
     expect(got.data).toEqual(want);
   });
   test('rearrange undone is the same node', () => {
@@ -76,7 +82,12 @@ describe('movement', () => {
     const long = L.input('long', [8]);
     expect(run(L.slice(long, 0, 1, 3, 3)).data).toEqual([1, 4, 7]);
     expect(L.split(long, [1, 3, 4], 0).map((part) => run(part).data)).toEqual([[0], [1, 2, 3], [4, 5, 6, 7]]);
-    expect(L.chunk(long, 4, -1).map((part) => run(part).data)).toEqual([[0, 1], [2, 3], [4, 5], [6, 7]]);
+    expect(L.chunk(long, 4, -1).map((part) => run(part).data)).toEqual([
+      [0, 1],
+      [2, 3],
+      [4, 5],
+      [6, 7],
+    ]);
     expect(run(L.concat([x, L.unsqueeze(L.index(x, 0, 0), 0)], 0)).data).toEqual([0, 1, 2, 3, 4, 5, 0, 1, 2]);
     expect(run(L.stackTensors([x, L.neg(x)], -1)).data.map((v) => v + 0)).toEqual([0, 0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5]);
     expect(run(L.pad(x, -1, 1, 2, 9)).data).toEqual([9, 0, 1, 2, 9, 9, 9, 3, 4, 5, 9, 9]);
@@ -152,7 +163,7 @@ test('a refused call is one error, where it was made', () => {
   // @ts-expect-error the message is checked below
   const wrong = L.add(x, L.input('c', [5]));
   expect(messageOf(wrong)).toBe('add: cannot broadcast [B, n] with [5]: n vs 5');
-  expect(String((wrong as Node).attributes['at'])).toContain('language.test.ts');
+  expect((wrong as Node).attributes['at']).toContain('language.test.ts');
   expect(messageOf(L.softmax(L.matmul(wrong, x), 9))).toBe('');
 });
 

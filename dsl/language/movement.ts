@@ -5,7 +5,7 @@ import type { Node } from '../graph/node.ts';
 import { canonical, canonicalDim } from '../shape/dim.ts';
 import type { Canonical, CanonicalDim, Dim, Shape, Substitution } from '../shape/dim.ts';
 import * as rules from '../shape/rules.ts';
-import type { DTypeOf, Guard, IsAny, Result, ShapeOf, Tensor } from '../tensor.ts';
+import type { DTypeOf, Guard, IsAny, Refused, Result, ShapeOf, Tensor } from '../tensor.ts';
 import { broadcastTo, first, permuteTo, reshapeTo, ruled, typed } from './build.ts';
 import { rearranged } from './einops.ts';
 
@@ -116,8 +116,7 @@ export const index: <X extends Tensor, const A extends number, const I extends D
 
 /** Tensors of one dtype with the shapes of a rule's result. */
 type TensorsOf<Shapes, D extends DType> = { -readonly [K in keyof Shapes]: Shapes[K] extends Shape ? Tensor<Shapes[K], D> : never };
-// `any` after an error, as in Result
-export type Parts<R, D extends DType> = IsAny<R> extends true ? any : R extends readonly Shape[] ? TensorsOf<R, D> : any;
+export type Parts<R, D extends DType> = IsAny<R> extends true ? Refused : R extends readonly Shape[] ? TensorsOf<R, D> : Refused;
 export type SplitOf<X extends Tensor, Sizes extends Shape, A extends number> =
   IsAny<X> extends true ? X
   : rules.IsWide<Sizes> extends true ? readonly Shape[]
@@ -138,8 +137,7 @@ type Repeated<N extends number, Item, Result extends Item[] = []> = Result['leng
 export type ChunkOf<X extends Tensor, N extends number, A extends number> =
   IsAny<X> extends true ? X
   : rules.ChunkRule<ShapeOf<X>, N, A>;
-// `any` after an error, as in Result
-export type Chunks<R, N extends number, D extends DType> = IsAny<R> extends true ? any : R extends Shape ? Repeated<N, Tensor<R, D>> : any;
+export type Chunks<R, N extends number, D extends DType> = IsAny<R> extends true ? Refused : R extends Shape ? Repeated<N, Tensor<R, D>> : Refused;
 /** `count` equal parts along the axis. */
 export const chunk: <X extends Tensor, const N extends number, const A extends number>(
   x: X, count: N, axis: Guard<ChunkOf<X, N, A>, A>,

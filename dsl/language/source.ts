@@ -19,54 +19,72 @@ type WrittenGuard<Op extends string, S extends Shape> = IsWide<S> extends true ?
 
 const source = (op: string, shape: Shape, build: (shape: Shape) => Node): Node => ruled([], literalRule(op, canonical(shape)), build);
 
-const placeholder = (role: 'input' | 'parameter') => (name: string, shape: Shape, dtype: DType = 'f32'): Node =>
-  source(role, shape, (known) => apply('input', [], { name, role, shape: known, dtype }));
+const placeholder =
+  (role: 'input' | 'parameter') =>
+  (name: string, shape: Shape, dtype: DType = 'f32'): Node =>
+    source(role, shape, (known) => apply('input', [], { name, role, shape: known, dtype }));
 
 /** A tensor that the caller gives at each run. Every dimension must be one literal. */
 export const input: <const S extends Shape, const D extends DType = 'f32'>(
-  name: string, shape: WrittenGuard<'input', S>, dtype?: D,
+  name: string,
+  shape: WrittenGuard<'input', S>,
+  dtype?: D,
 ) => Result<Written<'input', S>, NoInfer<D>> = typed(placeholder('input'));
 
 /** A weight, under its state_dict name. Modules make these; on its own it is for graphs without a module. */
 export const parameter: <const S extends Shape, const D extends DType = 'f32'>(
-  name: string, shape: WrittenGuard<'parameter', S>, dtype?: D,
+  name: string,
+  shape: WrittenGuard<'parameter', S>,
+  dtype?: D,
 ) => Result<Written<'parameter', S>, NoInfer<D>> = typed(placeholder('parameter'));
 
 /** One number, shape []. */
-export const scalar: <const D extends DType = 'f32'>(value: number, dtype?: D) => Tensor<[], NoInfer<D>> = typed((value: number, dtype: DType = 'f32') =>
-  constantNode(value, dtype, 'scalar'));
+export const scalar: <const D extends DType = 'f32'>(value: number, dtype?: D) => Tensor<[], NoInfer<D>> = typed(
+  (value: number, dtype: DType = 'f32') => constantNode(value, dtype, 'scalar'),
+);
 
 /** A tensor filled with one number. */
 export const full: <const S extends Shape, const D extends DType = 'f32'>(
-  shape: WrittenGuard<'full', S>, value: number, dtype?: D,
+  shape: WrittenGuard<'full', S>,
+  value: number,
+  dtype?: D,
 ) => Result<Written<'full', S>, NoInfer<D>> = typed((shape: Shape, value: number, dtype: DType = 'f32') =>
-  source('full', shape, (known) => broadcastTo(constantNode(value, dtype, 'full'), known)));
+  source('full', shape, (known) => broadcastTo(constantNode(value, dtype, 'full'), known)),
+);
 
 export const zeros: <const S extends Shape, const D extends DType = 'f32'>(
-  shape: WrittenGuard<'full', S>, dtype?: D,
+  shape: WrittenGuard<'full', S>,
+  dtype?: D,
 ) => Result<Written<'full', S>, NoInfer<D>> = typed((shape: Shape, dtype?: DType) => full(shape, 0, dtype));
 
 export const ones: <const S extends Shape, const D extends DType = 'f32'>(
-  shape: WrittenGuard<'full', S>, dtype?: D,
+  shape: WrittenGuard<'full', S>,
+  dtype?: D,
 ) => Result<Written<'full', S>, NoInfer<D>> = typed((shape: Shape, dtype?: DType) => full(shape, 1, dtype));
 
 /** A tensor of known elements, row-major. The shape is numbers only. */
 export const literal: <const S extends readonly number[], const D extends DType = 'f32'>(
-  shape: WrittenGuard<'literal', S>, elements: ArrayLike<number>, dtype?: D,
+  shape: WrittenGuard<'literal', S>,
+  elements: ArrayLike<number>,
+  dtype?: D,
 ) => Result<Written<'literal', S>, NoInfer<D>> = typed((shape: readonly number[], elements: ArrayLike<number>, dtype: DType = 'f32') =>
-  source('literal', shape, () => apply('literal', [], { data: literalOf(Float64Array.from(elements)), shape, dtype })));
+  source('literal', shape, () => apply('literal', [], { data: literalOf(Float64Array.from(elements)), shape, dtype })),
+);
 
 /** The value of a dimension, known once sizes are bound. */
 export const sizeOf: <const D extends DType = 'f32'>(dim: Dim, dtype?: D) => Tensor<[], NoInfer<D>> = typed((dim: Dim, dtype: DType = 'f32') =>
-  source('sizeOf', [dim], (shape) => countNode(shape, dtype)));
+  source('sizeOf', [dim], (shape) => countNode(shape, dtype)),
+);
 
 type LengthRule<Op extends string, L extends Dim> = LiteralRule<Op, [L]> extends Shape ? [CanonicalDim<L>] : LiteralRule<Op, [L]>;
 
 /** 0, 1, 2, ... as a tensor of the given length. */
 export const iota: <const L extends Dim, const D extends DType = 'i32'>(
-  length: Guard<LengthRule<'iota', L>, L>, dtype?: D,
+  length: Guard<LengthRule<'iota', L>, L>,
+  dtype?: D,
 ) => Result<LengthRule<'iota', L>, NoInfer<D>> = typed((length: Dim, dtype: DType = 'i32') =>
-  source('iota', [length], ([known]) => apply('iota', [], { length: known!, dtype })));
+  source('iota', [length], ([known]) => apply('iota', [], { length: known!, dtype })),
+);
 
 /** A number, or a dimension whose size is meant. */
 type Bound = number | string;
@@ -77,9 +95,12 @@ const boundNode = (bound: Bound): Node => (typeof bound === 'number' ? constantN
  * start, the second half down from the end. A single number is `start`. Bounds may be dimensions: their size is meant.
  */
 export const linspace: <const L extends Dim>(
-  start: Bound, end: Bound, length: Guard<LengthRule<'linspace', L>, L>,
+  start: Bound,
+  end: Bound,
+  length: Guard<LengthRule<'linspace', L>, L>,
 ) => Result<LengthRule<'linspace', L>, 'f32'> = typed((start: Bound, end: Bound, length: Dim) =>
-  source('linspace', [length], ([known]) => linspaceNode(boundNode(start), boundNode(end), known!)));
+  source('linspace', [length], ([known]) => linspaceNode(boundNode(start), boundNode(end), known!)),
+);
 
 // as Tensor<[]>, ['n']: one name for whatever the length is; the shapes are checked again at run time
 const linspaceNode = (startNode: Node, endNode: Node, length: Dim): Node => {

@@ -9,13 +9,14 @@ import { scoped } from '../graph/node.ts';
 import { definedFor, first, ruled } from '../language/build.ts';
 import { cast } from '../language/elementwise.ts';
 import type { Shape } from '../shape/dim.ts';
-import type { Tensor } from '../tensor.ts';
+import type { T, Tensor } from '../tensor.ts';
 
 /** Runs the formula in a scope of the composite's name, when the rule holds and the operands are floats. */
 export const composite = (name: string, inputs: readonly Node[], rule: Shape | string, formula: () => Node): Node =>
   ruled(inputs, first(definedFor(name, inputs[0]!.dtype, 'float'))(rule), () => scoped(name, formula));
 
 /** Computes in float32 and returns to the operand's dtype: sums of squares overflow float16. */
-export const inFloat32 = <S extends Shape, R extends Shape>(
-  x: Tensor<S>, formula: (x: Tensor<S, 'f32'>) => Tensor<R, 'f32'>,
-): Tensor<R> => cast(formula(cast(x, 'f32') as Tensor<S, 'f32'>), x.dtype) as Tensor<R>; // generic S: cast's result type is not resolved here
+export const inFloat32 = (x: Node, formula: (x: T<['rows', 'n']>) => Node): Node => {
+  const wide = cast(x as Tensor, 'f32') as T<['rows', 'n']>; // formulas are written for the last axis of two
+  return cast(formula(wide) as Tensor, x.dtype);
+};

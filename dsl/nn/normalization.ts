@@ -22,7 +22,7 @@ type AlongAxis<Op extends string> = <X extends Tensor, const A extends number>(
 
 const alongAxis = <const Op extends string>(op: Op, formula: (x: Rows, axis: -1) => Rows): AlongAxis<Op> =>
   typed((x: Node, axis: number) =>
-    composite(op, [x], axisRule(op, x.shape, axis), () => inFloat32(x as Rows, (rows) => formula(rows, axis as -1))));
+    composite(op, [x], axisRule(op, x.shape, axis), () => inFloat32(x, (rows) => formula(rows, axis as -1))));
 
 /** e^x / sum(e^x) along the axis; the maximum is subtracted first, so nothing overflows. */
 export const softmax = alongAxis('softmax', (x, axis) => {
@@ -40,7 +40,7 @@ type LogSumExp = <X extends Tensor, const A extends number, const Keep extends b
 /** log(sum(e^x)) along the axis, without overflow. */
 export const logSumExp: LogSumExp = typed((x: Node, axis: number, keep = false) =>
   composite('logSumExp', [x], reduceRule('logSumExp', x.shape, axis, keep), () =>
-    inFloat32(x as Rows, (rows) => logSumExpOf(rows, axis as -1, keep as true))));
+    inFloat32(x, (rows) => logSumExpOf(rows, axis as -1, keep as true))));
 const logSumExpOf = (x: Rows, axis: -1, keep: true): OneEach => {
   const largest = max(x, axis, true);
   const shifted = log(sum(exp(sub(x, largest)), axis, keep));
@@ -62,7 +62,7 @@ export const rmsNorm: <X extends Tensor, W extends Tensor>(
   x: X, weight: Guard<RmsNormOf<X, W>, W>, eps?: number,
 ) => Result<RmsNormOf<X, W>, DTypeOf<X>> = typed((x: Node, weight: Node, eps = EPS) =>
   composite('rmsNorm', [x, weight], first(sameDType('rmsNorm', x, weight))(scaleRule('rmsNorm', x.shape, weight.shape)), () =>
-    mul(inFloat32(x as Rows, (rows) => mul(rows, rsqrt(add(mean(square(rows), -1, true), eps)))) as Rows, weight as Feature)));
+    mul(inFloat32(x, (rows) => mul(rows, rsqrt(add(mean(square(rows), -1, true), eps)))) as Rows, weight as Feature)));
 
 const LAYER_EPS = 1e-5;
 /** (x - mean) / sqrt(variance + eps) times the weight plus the bias, over the last axis. eps is 1e-5 when left out. */
@@ -72,7 +72,7 @@ export const layerNorm: <X extends Tensor, W extends Tensor, B extends Tensor>(
   const check = first(sameDType('layerNorm', x, weight), sameDType('layerNorm', x, bias));
   const rule = scaleRule('layerNorm', x.shape, weight.shape);
   return composite('layerNorm', [x, weight, bias], check(typeof rule === 'string' ? rule : scaleRule('layerNorm', x.shape, bias.shape)), () => {
-    const standard = inFloat32(x as Rows, (rows) => {
+    const standard = inFloat32(x, (rows) => {
       const centred = sub(rows, mean(rows, -1, true));
       return mul(centred, rsqrt(add(mean(square(centred), -1, true), eps)));
     });

@@ -13,40 +13,52 @@ const sizesUpTo = (max: number): fc.Arbitrary<Values> => {
 const values = sizesUpTo(9);
 const farValues = fc.noBias(sizesUpTo(10_000));
 /** A dimension built by the operations themselves, and so canonical. */
-const term: fc.Arbitrary<Dim> = fc.tuple(fc.integer({ min: 1, max: 12 }), fc.array(fc.constantFrom<Dim>(...SYMBOLS), { maxLength: 3 }))
+const term: fc.Arbitrary<Dim> = fc
+  .tuple(fc.integer({ min: 1, max: 12 }), fc.array(fc.constantFrom<Dim>(...SYMBOLS), { maxLength: 3 }))
   .map(([coefficient, symbols]) => symbols.reduce(dim.multiplyDim, coefficient));
 const anyDim: fc.Arbitrary<Dim> = fc.array(term, { minLength: 1, maxLength: 3 }).map((terms) => terms.reduce(dim.addDim));
 /** The number that a dimension stands for. */
 const at = (d: Dim, sizes: Values): number => Number(dim.substituteDim(d, sizes));
 
 describe('arithmetic agrees with numbers for all values of the symbols', () => {
-  test('product, sum, canonical form', () => fc.assert(fc.property(anyDim, anyDim, values, (x, y, sizes) => {
-    expect(at(dim.multiplyDim(x, y), sizes)).toBe(at(x, sizes) * at(y, sizes));
-    expect(at(dim.addDim(x, y), sizes)).toBe(at(x, sizes) + at(y, sizes));
-    expect(dim.multiplyDim(x, y)).toBe(dim.multiplyDim(y, x));
-    expect(dim.addDim(x, y)).toBe(dim.addDim(y, x));
-    expect(dim.canonicalDim(x)).toBe(x);
-    expect(dim.dimProblem(x)).toBeUndefined();
-  })));
+  test('product, sum, canonical form', () =>
+    fc.assert(
+      fc.property(anyDim, anyDim, values, (x, y, sizes) => {
+        expect(at(dim.multiplyDim(x, y), sizes)).toBe(at(x, sizes) * at(y, sizes));
+        expect(at(dim.addDim(x, y), sizes)).toBe(at(x, sizes) + at(y, sizes));
+        expect(dim.multiplyDim(x, y)).toBe(dim.multiplyDim(y, x));
+        expect(dim.addDim(x, y)).toBe(dim.addDim(y, x));
+        expect(dim.canonicalDim(x)).toBe(x);
+        expect(dim.dimProblem(x)).toBeUndefined();
+      }),
+    ));
 
-  test('quotient and difference undo product and sum', () => fc.assert(fc.property(anyDim, anyDim, (x, y) => {
-    expect(dim.divideDim(dim.multiplyDim(x, y), y)).toBe(x);
-    expect(dim.subtractDim(dim.addDim(x, y), y)).toBe(x);
-  })));
+  test('quotient and difference undo product and sum', () =>
+    fc.assert(
+      fc.property(anyDim, anyDim, (x, y) => {
+        expect(dim.divideDim(dim.multiplyDim(x, y), y)).toBe(x);
+        expect(dim.subtractDim(dim.addDim(x, y), y)).toBe(x);
+      }),
+    ));
 
-  test('a quotient is exact, a difference is not negative', () => fc.assert(fc.property(anyDim, anyDim, values, (x, y, sizes) => {
-    const quotient = dim.divideDim(x, y);
-    if (quotient !== undefined) expect(at(quotient, sizes) * at(y, sizes)).toBe(at(x, sizes));
-    const difference = dim.subtractDim(x, y);
-    if (difference !== undefined) expect(at(difference, sizes)).toBe(at(x, sizes) - at(y, sizes));
-    if (dim.exceeds(x, y)) expect(at(x, sizes)).toBeGreaterThan(at(y, sizes));
-  })));
+  test('a quotient is exact, a difference is not negative', () =>
+    fc.assert(
+      fc.property(anyDim, anyDim, values, (x, y, sizes) => {
+        const quotient = dim.divideDim(x, y);
+        if (quotient !== undefined) expect(at(quotient, sizes) * at(y, sizes)).toBe(at(x, sizes));
+        const difference = dim.subtractDim(x, y);
+        if (difference !== undefined) expect(at(difference, sizes)).toBe(at(x, sizes) - at(y, sizes));
+        if (dim.exceeds(x, y)) expect(at(x, sizes)).toBeGreaterThan(at(y, sizes));
+      }),
+    ));
 
   test('different forms differ in value: at four points of a wide range they cannot all agree', () =>
-    fc.assert(fc.property(anyDim, anyDim, fc.array(farValues, { minLength: 4, maxLength: 4 }), (x, y, points) => {
-      fc.pre(x !== y);
-      expect(points.some((sizes) => at(x, sizes) !== at(y, sizes))).toBe(true);
-    })));
+    fc.assert(
+      fc.property(anyDim, anyDim, fc.array(farValues, { minLength: 4, maxLength: 4 }), (x, y, points) => {
+        fc.pre(x !== y);
+        expect(points.some((sizes) => at(x, sizes) !== at(y, sizes))).toBe(true);
+      }),
+    ));
 });
 
 test('what cannot be divided or subtracted for every size', () => {

@@ -204,10 +204,14 @@ const readTerm = (text: string): TermValue => {
   const factors = text.split('*');
   return /^\d+$/.test(factors[0]!) ? { coefficient: Number(factors[0]), symbols: factors.slice(1) } : { coefficient: 1, symbols: factors };
 };
+const readTerms = (text: string): TermValues => (text.startsWith('(') ? text.slice(1, -1).split('+').map(readTerm) : [readTerm(text)]);
+/** A model has few different dimensions and asks for them all the time. */
+const known = new Map<string, TermValues>();
 const termsOf = (dim: Dim): TermValues => {
-  if (dim === 0) return [];
-  const text = String(dim);
-  return text.startsWith('(') ? text.slice(1, -1).split('+').map(readTerm) : [readTerm(text)];
+  if (typeof dim === 'number') return dim === 0 ? [] : [{ coefficient: dim, symbols: [] }];
+  const terms = known.get(dim) ?? readTerms(dim);
+  known.set(dim, terms);
+  return terms;
 };
 const showTerm = ({ coefficient, symbols }: TermValue): string =>
   (coefficient === 1 && symbols.length > 0 ? symbols : [String(coefficient), ...symbols]).join('*');
@@ -265,11 +269,14 @@ const divideTerms = (a: TermValues, b: TermValues): TermValues | undefined => {
 /** `a * b`. */
 export const multiplyDim = (a: Dim, b: Dim): Dim =>
   typeof a === 'number' && typeof b === 'number' ? a * b
+  : a === 1 ? b
+  : b === 1 ? a
   : dimOf(termsOf(a).flatMap((term) => termsOf(b).map((other) => multiplyTerm(term, other))).reduce<TermValues>(addTerm, []));
 
 /** `a / b`, or undefined when it does not come out even for every value of the symbols. */
 export const divideDim = (a: Dim, b: Dim): Dim | undefined => {
   if (b === 0) return undefined;
+  if (a === b) return 1;
   const quotient = divideTerms(termsOf(a), termsOf(b));
   return quotient && dimOf(quotient);
 };

@@ -220,7 +220,7 @@ const matchGroup = (group: readonly string[], dim: Dim, bindings: MutableBinding
 const matchToken = (token: Token, dim: Dim, bindings: MutableBindings): Problem => {
   if (typeof token !== 'string') return matchGroup(token, dim, bindings);
   const bound = bindings.get(token);
-  if (bound !== undefined) return bound === dim ? undefined : `${token} differs: ${bound} vs ${dim}`;
+  if (bound !== undefined) return bound === dim ? undefined : `${token} differs: ${String(bound)} vs ${dim}`;
   if (isNumeral(token)) return Number(token) === dim ? undefined : `expected ${Number(token)}, got ${dim}`;
   if (token.startsWith('*')) return 'only one * per operand';
   bindings.set(token, dim);

@@ -22,7 +22,8 @@ const CONFIG = {
 };
 
 /** Runs tsc on a project folder; its output, errors and all. */
-export const runTsc = (project: string): string => spawnSync(process.execPath, [TSC, '-p', project, '--pretty', 'false'], { encoding: 'utf8' }).stdout;
+export const runTsc = (project: string): string =>
+  spawnSync(process.execPath, [TSC, '-p', project, '--pretty', 'false'], { encoding: 'utf8' }).stdout;
 
 /** Error texts by line of `file`; continuation lines are kept. */
 export const errorsByLine = (output: string, file: string): ReadonlyMap<number, string> => {
@@ -32,18 +33,23 @@ export const errorsByLine = (output: string, file: string): ReadonlyMap<number, 
   return errors;
 };
 
-/** The verdict on each expression, which may use any export of the language. */
-export const check = (expressions: readonly string[], names: readonly string[]): readonly Verdict[] => {
-  const folder = join(ROOT, '.cache', `types-${process.pid}`);
+/**
+ * Type-checks one constant per expression, which may use the given exports of the language, and loads the same file:
+ * the verdict on each expression, and what it gives at run time.
+ */
+export const checkAndRun = async (expressions: readonly string[], names: readonly string[]): Promise<readonly (Verdict & { readonly value: unknown })[]> => {
+  const name = `types-${process.pid}`;
+  const folder = join(ROOT, '.cache', name);
   mkdirSync(folder, { recursive: true });
   try {
     const lines = [`import { ${names.join(', ')} } from '../../dsl/index.ts';`, ...expressions.map((code, i) => `export const v${i} = ${code};`)];
     writeFileSync(join(folder, 'calls.ts'), `${lines.join('\n')}\n`);
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(CONFIG));
     const errors = errorsByLine(runTsc(folder), 'calls.ts');
-    const declared = readFileSync(join(folder, 'emit', '.cache', `types-${process.pid}`, 'calls.d.ts'), 'utf8');
+    const declared = readFileSync(join(folder, 'emit', '.cache', name, 'calls.d.ts'), 'utf8');
     const types = new Map([...declared.matchAll(/^export declare const v(\d+): ([\s\S]*?);$/gm)].map(([, i, type]) => [Number(i), type!]));
-    return expressions.map((_, i) => ({ type: types.get(i) ?? '', error: errors.get(i + 2) }));
+    const values = (await import(join(folder, 'calls.ts'))) as Readonly<Record<string, unknown>>; // the constants above
+    return expressions.map((_, i) => ({ type: types.get(i) ?? '', error: errors.get(i + 2), value: values[`v${i}`] }));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

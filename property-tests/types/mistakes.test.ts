@@ -15,8 +15,10 @@ const original = (file: string): string => readFileSync(join(MODEL, file), 'utf8
 
 /** Writes the text of a model file two folders below the root; what it imports stays where it is. */
 const place = (name: string, text: string): void => {
-  const turned = text.replace(/from '(\.{1,2}\/(?:\.\.\/)?)/g, (_, up: string) =>
-    `from '../../${up === './' ? 'models/pixnerd/' : up === '../' ? 'models/' : ''}`);
+  const turned = text.replace(
+    /from '(\.{1,2}\/(?:\.\.\/)?)/g,
+    (_, up: string) => `from '../../${up === './' ? 'models/pixnerd/' : up === '../' ? 'models/' : ''}`,
+  );
   writeFileSync(join(CACHE, name), turned);
 };
 
@@ -25,7 +27,11 @@ beforeAll(() => {
   mkdirSync(CACHE, { recursive: true });
   writeFileSync(join(CACHE, 'tsconfig.json'), JSON.stringify(CONFIG));
   for (const file of new Set(MISTAKES.map((mistake) => mistake.file))) place(`right-${file}`, original(file));
-  for (const [i, { file, find, replace }] of MISTAKES.entries()) place(`wrong-${i}.ts`, original(file).replace(find, () => replace));
+  for (const [i, { file, find, replace }] of MISTAKES.entries())
+    place(
+      `wrong-${i}.ts`,
+      original(file).replace(find, () => replace),
+    );
   output = runTsc(CACHE);
 }, 60_000);
 afterAll(() => rmSync(CACHE, { recursive: true, force: true }));

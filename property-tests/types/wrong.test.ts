@@ -10,10 +10,14 @@ const MARK = /^\s*\/\/ error: (.*)$/;
 
 /** Line of the program (from 1) to the message expected there: the first line below the mark. */
 const expectedIn = (file: string): ReadonlyMap<number, string> =>
-  new Map(readFileSync(FOLDER + file, 'utf8').split('\n').flatMap((line, i) => {
-    const message = MARK.exec(line)?.[1];
-    return message === undefined ? [] : [[i + 2, message] as const];
-  }));
+  new Map(
+    readFileSync(FOLDER + file, 'utf8')
+      .split('\n')
+      .flatMap((line, i) => {
+        const message = MARK.exec(line)?.[1];
+        return message === undefined ? [] : [[i + 2, message] as const];
+      }),
+  );
 
 describe('wrong programs', () => {
   const output = runTsc(FOLDER);

@@ -12,4 +12,4 @@ export * from './nn/activation.ts';
 export * from './nn/attention.ts';
 export * as layers from './nn/layers.ts';
 export { l2Normalize, layerNorm, logSumExp, rmsNorm, softmax } from './nn/normalization.ts';
-export * as on from './data-last.ts';
+export * as on from './language/data-last.ts';

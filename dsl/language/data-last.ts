@@ -4,20 +4,20 @@
  * Every form returns a function of a named interface, so that an error sits on the wrong step and names it:
  * `Argument of type 'Reshape<["B", 7]>' is not assignable ... "reshape: [B, 64] has 64*B elements, [B, 7] has 7*B"`.
  */
-import type { DType } from './dtype.ts';
-import { typed } from './language/build.ts';
-import * as elementwise from './language/elementwise.ts';
-import type { BinaryRule, CommonDType, Operand } from './language/elementwise.ts';
-import * as movement from './language/movement.ts';
-import type * as M from './language/movement.ts';
-import * as product from './language/product.ts';
-import type { LinearOf, MatmulOf } from './language/product.ts';
-import * as reduction from './language/reduction.ts';
-import type { Axes, ReductionRule } from './language/reduction.ts';
-import * as normalization from './nn/normalization.ts';
-import type { AlongAxisOf, RmsNormOf } from './nn/normalization.ts';
-import type { Dim, Shape, Substitution } from './shape/dim.ts';
-import type { DTypeOf, Guard, IsAny, Kinds, Result, ShapeOf, Tensor } from './tensor.ts';
+import type { DType } from '../dtype.ts';
+import { typed } from './build.ts';
+import * as elementwise from './elementwise.ts';
+import type { BinaryRule, CommonDType, Operand } from './elementwise.ts';
+import * as movement from './movement.ts';
+import type * as M from './movement.ts';
+import * as product from './product.ts';
+import type { LinearOf, MatmulOf } from './product.ts';
+import * as reduction from './reduction.ts';
+import type { Axes, ReductionRule } from './reduction.ts';
+import * as normalization from '../nn/normalization.ts';
+import type { AlongAxisOf, RmsNormOf } from '../nn/normalization.ts';
+import type { Dim, Shape, Substitution } from '../shape/dim.ts';
+import type { DTypeOf, Guard, IsAny, Kinds, Result, ShapeOf, Tensor } from '../tensor.ts';
 
 /** Turns a data-first builder round: the data comes last, alone. The types are those of the data-first form. */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the form is what the declaration says, as in `typed`

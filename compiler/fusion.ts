@@ -73,11 +73,20 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
     if (isReduction(node) || follows) rowValues.add(node);
   }
 
+  /** The einsums in the kernel of a root. */
+  const contractions = new Map<Node, readonly Node[]>();
+
   /** Work to compute one element, its own inputs being in memory or inlined. */
   const work = new Map<Node, number>();
+  const afterContraction = new Set<Node>();
+  /** A value of the row is in a register; the end of a matmul's epilogue will be in memory if several read it. */
+  const costOfReading = (input: Node, by: Node): number =>
+    rowValues.has(input) && elements(input.shape) < elements(by.shape) ? 0
+    : afterContraction.has(input) && (users.get(input) ?? []).length > 1 ? LOAD : work.get(input)!;
   for (const node of nodes) {
     const { traits } = definitionOf(node.op, table);
-    const inputs = node.inputs.reduce((sum, input) => sum + (rowValues.has(input) && elements(input.shape) < elements(node.shape) ? 0 : work.get(input)!), 0);
+    const inputs = node.inputs.reduce((sum, input) => sum + costOfReading(input, node), 0);
+    if (node.op === 'einsum' || (traits.elementwise && node.inputs.some((input) => afterContraction.has(input)))) afterContraction.add(node);
     work.set(node, isLeaf(node) ? LOAD : node.inputs.length === 0 ? 0 : node.op === 'einsum' || isReduction(node) ? LOAD : inputs + traits.cost);
   }
 
@@ -110,8 +119,10 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
   const decideContraction = (node: Node): Decision => {
     const root = epilogueRoot(node);
     if (typeof root === 'string') return store(`contraction: ${root}`);
-    if (core.has(root)) return store(`contraction: the kernel of ${root.op} already has a ${core.get(root)}`);
+    const others = contractions.get(root) ?? [];
+    if (core.has(root) && !others.every((other) => sharesLeft(other, node))) return store(`contraction: the kernel of ${root.op} already has a ${core.get(root)}`);
     core.set(root, 'contraction');
+    contractions.set(root, [...others, node]);
     return inline;
   };
 
@@ -158,13 +169,20 @@ export const planFusion = (graph: Graph, table: OpTable, schedule: Schedule, for
       const { stored, reason } = decide(node);
       if (stored) {
         reasons.set(node, reason);
-        if (node.op === 'einsum') core.set(node, 'contraction');
+        if (node.op === 'einsum') { core.set(node, 'contraction'); contractions.set(node, [node]); }
         if (isReduction(node)) core.set(node, 'reduction');
       } else homes.set(node, kernelsOf(node));
     }
     decided.add(node);
   }
   return { roots: nodes.filter((node) => reasons.has(node) && !isLeaf(node)), reasons };
+};
+
+/** Two linear layers of one input, such as the halves of a gated layer: one loop reads it for both. */
+const sharesLeft = (a: Node, b: Node): boolean => {
+  const { left, result } = parseContraction(textAttribute(a.attributes, 'pattern'));
+  return a.attributes['pattern'] === b.attributes['pattern'] && a.inputs[0] === b.inputs[0] && a.inputs[1] !== b.inputs[1]
+    && elements(a.shape) === elements(b.shape) && !left.includes(result[result.length - 1] ?? '');
 };
 
 /** How often the tiled matmul reads elements of one of its operands: once for each tile of the other. */

@@ -3,6 +3,7 @@
  *
  * A thread keeps a tile of rows x columns of the result in registers. Operands may be any expressions (views, casts, norms);
  * they are read as short vectors along k, or along n, where their indices prove that contiguous. No workgroup memory.
+ * Several contractions that share their left factor (the two halves of a gated layer) share its loads and the loop.
  */
 import { clampIndex, type Index, integer, ofVariable, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
@@ -12,15 +13,17 @@ import type { Lanes, Scalar } from '../../dsl/scalar/scalar.ts';
 import type { MatmulSchedule } from '../schedule.ts';
 import { type Block, type Placer, placer } from './block.ts';
 import { accessesOf } from './access.ts';
+import type { Output } from './row.ts';
 import { splitThread } from './thread.ts';
 import type { TensorExpression } from './tensor-expression.ts';
 import { widen } from './widen.ts';
 
 export interface Contraction {
-  readonly reduce: S.ScalarKind<'reduce'>;
-  /** The factor that depends on `row`, and the one that depends on `column`. */
+  /** Each sum with the factor that depends on `column`, over the variables in `over`. */
+  readonly terms: readonly { readonly reduce: S.ScalarKind<'reduce'>; readonly right: Scalar }[];
+  /** The factor that depends on `row`, common to all terms. */
   readonly left: Scalar;
-  readonly right: Scalar;
+  readonly over: readonly Variable[];
   readonly row: Variable | undefined;
   readonly column: Variable | undefined;
   /** All other axes of the result. */
@@ -30,22 +33,49 @@ export interface Contraction {
 /** An id that no variable or local has. */
 const NO_VARIABLE = -1e9;
 
+type DTypes = Parameters<typeof accessesOf>[1];
+
 const last = <A>(items: readonly A[]): A | undefined => items[items.length - 1];
 
-/** Finds the one contraction of an expression, if it is one that tiles: each axis belongs to one factor or to both. */
-export const contractionOf = ({ axes, value }: TensorExpression): Contraction | undefined => {
-  const [reduce, ...others] = reductionsIn(value);
-  if (reduce === undefined || others.length > 0 || reduce.monoid !== 'sum' || reduce.body.kind !== 'binary' || reduce.body.op !== 'mul') return undefined;
-  const { a, b } = reduce.body;
+type Factors = readonly [Scalar, Scalar];
+/** The factors of a sum of products, over other variables of the same extents. */
+const factorsOver = (reduce: S.ScalarKind<'reduce'>, over: readonly Variable[]): Factors | undefined => {
+  const { monoid, body } = reduce;
+  if (monoid !== 'sum' || body.kind !== 'binary' || body.op !== 'mul') return undefined;
+  if (reduce.over.length !== over.length || reduce.over.some((v, i) => v.extent !== over[i]!.extent)) return undefined;
+  if (reduce.over === over) return [body.a, body.b];
+  const by = new Map(reduce.over.map((v, i) => [v.id, ofVariable(over[i]!)]));
+  return [substitute(body.a, by), substitute(body.b, by)];
+};
+
+/** Which axes belong to one factor alone: the last of each is tiled. Undefined where an axis belongs to none or none is alone. */
+const tiledAxes = ([a, b]: Factors, axes: readonly Variable[]): { readonly swap: boolean; readonly row: Variable | undefined; readonly column: Variable | undefined } | undefined => {
   const inA = freeVariables(a), inB = freeVariables(b);
   const wide = axes.filter((axis) => axis.extent > 1);
   if (wide.some((axis) => !inA.has(axis.id) && !inB.has(axis.id))) return undefined;
-  const onlyA = wide.filter((axis) => inA.has(axis.id) && !inB.has(axis.id)), onlyB = wide.filter((axis) => inB.has(axis.id) && !inA.has(axis.id));
+  const onlyA = last(wide.filter((axis) => !inB.has(axis.id))), onlyB = last(wide.filter((axis) => !inA.has(axis.id)));
+  if (onlyA === undefined && onlyB === undefined) return undefined; // a dot product for each element: nothing to share in a tile
   // columns are the axis along which the result is contiguous
-  const swap = last(wide) !== undefined && last(onlyA) === last(wide);
-  const [left, right, row, column] = swap ? [b, a, last(onlyB), last(onlyA)] : [a, b, last(onlyA), last(onlyB)];
-  if (row === undefined && column === undefined) return undefined; // a dot product for each element: nothing to share in a tile
-  return { reduce, left, right, row, column, batch: axes.filter((axis) => axis !== row && axis !== column) };
+  const swap = onlyA !== undefined && onlyA === last(wide);
+  return swap ? { swap, row: onlyB, column: onlyA } : { swap, row: onlyA, column: onlyB };
+};
+
+/** Finds the contractions of an expression, if they tile together. */
+export const contractionOf = ({ axes, value }: TensorExpression): Contraction | undefined => {
+  const [reduce, ...others] = reductionsIn(value);
+  if (reduce === undefined) return undefined;
+  const { over } = reduce, factors = factorsOver(reduce, over);
+  const tiled = factors && tiledAxes(factors, axes);
+  if (factors === undefined || tiled === undefined) return undefined;
+  const { swap, row, column } = tiled, [left, right] = swap ? [factors[1], factors[0]] : factors;
+  const terms = [{ reduce, right }];
+  for (const other of others) {
+    const more = factorsOver(other, over), theirs = more && tiledAxes(more, axes);
+    const [a, b] = more === undefined ? [] : theirs?.swap === true ? [more[1], more[0]] : more;
+    if (a === undefined || b === undefined || a.key !== left.key || theirs?.row !== row || theirs?.column !== column) return undefined;
+    terms.push({ reduce: other, right: b });
+  }
+  return { terms, left, over, row, column, batch: axes.filter((axis) => axis !== row && axis !== column) };
 };
 
 const divides = (by: number, extent: number): boolean => extent % by === 0;
@@ -91,74 +121,87 @@ const contractedLoops = (p: Placer, block: Block, over: readonly Variable[], wid
 
 const isWideLoad = (e: Scalar): boolean => (e.lanes > 1 && e.kind === 'load') || (e.kind === 'cast' && isWideLoad(e.a));
 
-export const matmulKernel = (expression: TensorExpression, contraction: Contraction, output: { readonly tensor: number; readonly index: (at: readonly Index[]) => Index },
-  schedule: MatmulSchedule, dtypes: Parameters<typeof accessesOf>[1]): LoopKernel => {
-  const { axes, value, variable } = expression;
-  const { reduce, left, right, row, column, batch } = contraction;
-  const inner = last(reduce.over);
-  const depth = widthFor(inner?.extent ?? 1, schedule.depth);
-  // along k when that is contiguous for the right factor, else along the columns
+/** How the tile of one thread is read and summed. */
+interface Shape {
+  readonly rows: Tile;
+  readonly columns: Tile;
+  /** Elements along the innermost contracted axis taken at once. */
+  readonly depth: Lanes;
+  /** Right factors are read along k and multiplied as dot products; else along the columns. */
+  readonly alongK: boolean;
+}
+
+const tileShape = ({ axes }: TensorExpression, { terms, over, row, column }: Contraction, schedule: MatmulSchedule): Shape => {
+  const inner = last(over), depth = widthFor(inner?.extent ?? 1, schedule.depth);
   const neighbours = column !== undefined && column === last(axes.filter((axis) => axis.extent > 1)); // in the result's memory
   const columnLanes = !neighbours ? 1 : widthFor(column.extent, Math.min(4, tileFor(column.extent, schedule.columns)));
-  const alongK = inner !== undefined && depth > 1 && isWideLoad(widen(right, inner.id, Array.from({ length: depth }, (_, i) => plusConstant(times(ofVariable(inner), depth), i))));
-  const rows = tileOf(row, schedule.rows, 1);
-  const columns = tileOf(column, schedule.columns, columnLanes);
+  const alongK = inner !== undefined && depth > 1 && terms.every(({ right }) =>
+    isWideLoad(widen(right, inner.id, Array.from({ length: depth }, (_, i) => plusConstant(times(ofVariable(inner), depth), i)))));
+  return { rows: tileOf(row, schedule.rows, 1), columns: tileOf(column, schedule.columns, columnLanes), depth, alongK };
+};
 
-  const grid = gridOf(columns.count, rows.count, batch, schedule.workgroup, variable);
-  const { tileX, tileY, batchAt } = grid;
-  const p = placer(grid.thread.map((axis) => axis.id));
+export const matmulKernel = (expression: TensorExpression, contraction: Contraction, output: Output, schedule: MatmulSchedule, dtypes: DTypes): LoopKernel => {
+  const { axes, value, variable } = expression;
+  const { terms, left, over, row, column, batch } = contraction;
+  const { rows, columns, depth, alongK } = tileShape(expression, contraction, schedule);
+  const { thread, workgroupSize, tileX, tileY, batchAt } = gridOf(columns.count, rows.count, batch, schedule.workgroup, variable);
+  const p = placer(thread.map((axis) => axis.id));
   const at = (more: readonly (readonly [Variable | undefined, Index])[]): ReadonlyMap<number, Index> =>
     new Map([...batchAt, ...more.flatMap(([axis, index]) => (axis === undefined ? [] : [[axis.id, index] as const]))]);
+  const rowAt = (i: number): Index => rows.positions(tileY, i)[0]!;
 
-  const zero = S.constant(0, reduce.type);
-  const scalarAccumulators = alongK || columns.lanes === 1;
-  const perGroup = scalarAccumulators ? columns.lanes : 1;
-  const accumulators = Array.from({ length: rows.groups }, () => Array.from({ length: columns.groups * perGroup }, () =>
-    p.declare(p.root, scalarAccumulators ? zero : S.splat(zero, columns.lanes))));
-
-  contractedLoops(p, p.root, reduce.over, depth, variable, (block, ks) => {
-    const kId = inner?.id ?? NO_VARIABLE;
-    const named = Array.from({ length: rows.groups }, (_, i) => {
-      const e = substitute(left, at([[row, rows.positions(tileY, i)[0]!]]));
-      return nameIt(p, block, placed(p, ks.length === 0 ? e : widen(e, kId, ks), block));
-    });
-    if (scalarAccumulators) {
-      for (let j = 0; j < columns.groups * perGroup; j++) {
-        const position = columns.positions(tileX, Math.floor(j / perGroup))[j % perGroup]!;
-        const e = substitute(right, at([[column, position]]));
-        const part = nameIt(p, block, placed(p, ks.length === 0 ? e : widen(e, kId, ks), block));
-        named.forEach((a, i) => addTo(p, block, accumulators[i]![j]!, S.dot(a, part)));
-      }
-      return;
-    }
-    for (const [k, position] of (ks.length === 0 ? [undefined] : ks).entries()) {
-      for (let j = 0; j < columns.groups; j++) {
-        const e = substitute(right, at(position === undefined ? [] : [[inner, position]]));
-        const part = nameIt(p, block, placed(p, widen(e, column!.id, columns.positions(tileX, j)), block));
-        named.forEach((a, i) => addTo(p, block, accumulators[i]![j]!, S.mul(S.splat(S.lane(a, k), columns.lanes), part)));
-      }
-    }
+  // sums lie in scalars where factors are read along k, else in vectors along the columns
+  const inScalars = alongK || columns.lanes === 1, perGroup = inScalars ? columns.lanes : 1;
+  const grid = <A>(make: () => A): readonly (readonly A[])[] =>
+    Array.from({ length: rows.groups }, () => Array.from({ length: columns.groups * perGroup }, make));
+  const sums = terms.map(({ reduce }) => {
+    const zero = S.constant(0, reduce.type);
+    return grid(() => p.declare(p.root, inScalars ? zero : S.splat(zero, columns.lanes)));
   });
 
-  // the epilogue: the expression around the contraction, with the accumulator in its place
-  const standIn = p.local();
-  const around = rewriteScalar(value, (e, rebuilt) => (e.key === reduce.key ? S.local(standIn, reduce.type) : rebuilt));
+  const inner = last(over), k = inner?.id ?? NO_VARIABLE;
+  contractedLoops(p, p.root, over, depth, variable, (block, ks) => {
+    const fragment = (e: Scalar, along: number, positions: readonly Index[]): Scalar =>
+      nameIt(p, block, placed(p, positions.length === 0 ? e : widen(e, along, positions), block));
+    const lefts = Array.from({ length: rows.groups }, (_, i) => fragment(substitute(left, at([[row, rowAt(i)]])), k, ks));
+    terms.forEach(({ right }, term) => {
+      if (inScalars) {
+        for (let j = 0; j < columns.groups * perGroup; j++) {
+          const position = columns.positions(tileX, Math.floor(j / perGroup))[j % perGroup]!;
+          const part = fragment(substitute(right, at([[column, position]])), k, ks);
+          lefts.forEach((a, i) => addTo(p, block, sums[term]![i]![j]!, S.dot(a, part)));
+        }
+        return;
+      }
+      (ks.length === 0 ? [undefined] : ks).forEach((position, step) => {
+        const here = substitute(right, at(position === undefined ? [] : [[inner, position]]));
+        for (let j = 0; j < columns.groups; j++) {
+          const part = fragment(here, column!.id, columns.positions(tileX, j));
+          lefts.forEach((a, i) => addTo(p, block, sums[term]![i]![j]!, S.mul(S.splat(S.lane(a, step), columns.lanes), part)));
+        }
+      });
+    });
+  });
+
+  // the epilogue: the expression around the contractions, with their sums in their places
+  const standIns = new Map(terms.map(({ reduce }) => [reduce.key, p.local()]));
+  const around = rewriteScalar(value, (e, rebuilt) => (standIns.has(e.key) ? S.local(standIns.get(e.key)!, e.type) : rebuilt));
   for (let i = 0; i < rows.groups; i++) {
-    const rowAt = rows.positions(tileY, i)[0]!;
     for (let j = 0; j < columns.groups; j++) {
-      const accumulator = scalarAccumulators ? S.vector(accumulators[i]!.slice(j * perGroup, (j + 1) * perGroup)) : accumulators[i]![j]!;
-      const columnAt = columns.positions(tileX, j);
-      const here = at([[row, rowAt]]);
-      const e = widen(substitute(around, here), column?.id ?? NO_VARIABLE, columnAt, new Map([[standIn, accumulator]]));
+      const found = new Map(terms.map(({ reduce }, term) => {
+        const own = sums[term]![i]!;
+        return [standIns.get(reduce.key)!, inScalars ? S.vector(own.slice(j * perGroup, (j + 1) * perGroup)) : own[j]!];
+      }));
+      const here = at([[row, rowAt(i)]]), columnAt = columns.positions(tileX, j);
       const inside = S.both(rows.inside(tileY, i), columns.inside(tileX, j));
       const target = inside.kind === 'constant' ? p.root : p.open(p.root, false);
-      const stored = placed(p, e, target);
-      const position = output.index(axes.map((axis) => (axis === column ? columnAt[0]! : axis === row ? rowAt : here.get(axis.id) ?? integer(0))));
+      const stored = placed(p, widen(substitute(around, here), column?.id ?? NO_VARIABLE, columnAt, found), target);
+      const position = output.index(axes.map((axis) => (axis === column ? columnAt[0]! : axis === row ? rowAt(i) : here.get(axis.id) ?? integer(0))));
       p.push(target, { kind: 'store', tensor: output.tensor, index: position, value: stored });
       if (target !== p.root) p.push(p.root, { kind: 'if', condition: inside, body: target.statements });
     }
   }
-  return { tensors: accessesOf(p.root.statements, dtypes, output.tensor), thread: grid.thread, lane: undefined, workgroupSize: grid.workgroupSize, body: p.root.statements };
+  return { tensors: accessesOf(p.root.statements, dtypes, output.tensor), thread, lane: undefined, workgroupSize, body: p.root.statements };
 };
 
 interface Grid {

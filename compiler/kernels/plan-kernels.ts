@@ -123,7 +123,7 @@ interface Built {
   readonly windows: ReadonlyMap<number, Window>;
 }
 
-const multiplications = ({ axes }: TensorExpression, { reduce }: Contraction): number => extentOf(axes) * extentOf(reduce.over);
+const multiplications = ({ axes }: TensorExpression, { over }: Contraction): number => extentOf(axes) * extentOf(over);
 
 /** The kernels that compute an expression; `tensors` lists what it reads and, last, what it writes. Undefined where limits forbid it. */
 const buildKernels = (expression: TensorExpression, tensors: readonly StoredTensor[], { profile, schedule }: PlanOptions): readonly Built[] | undefined => {

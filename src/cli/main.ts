@@ -21,7 +21,7 @@ const OUR_BUG = 70;
 const chosen = (name: string): AnyCommand => {
   const found = COMMANDS.find((command) => command.name === name);
   if (found !== undefined) return found;
-  const known = [...COMMANDS.map((command) => command.name)];
+  const known = COMMANDS.map((command) => command.name);
   return stop(name.startsWith('-')
     ? `unknown option ${name}${nearest(name, ['--help', '--version']) === undefined ? '; a command comes first: ' + known.join(', ') : suggestion(name, ['--help', '--version'])}`
     : `unknown command ${name}${suggestion(name, known)}`);

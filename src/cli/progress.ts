@@ -13,22 +13,34 @@ const seconds = (count: number): string => {
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`;
 };
 
-/** Seconds that remain if it goes on as it went since `started` (in milliseconds). */
-export const timeLeft = (done: number, all: number, started: number, now: number): number => (((now - started) / 1000) * (all - done)) / Math.max(1, done);
+/** The time left as text, from the pace since the first call; `?` until there is a pace. */
+export const makeClock = (now: () => number = () => performance.now()): ((done: number, all: number) => string) => {
+  let first: { readonly done: number; readonly time: number } | undefined;
+  return (done, all) => {
+    first ??= { done, time: now() };
+    const steps = done - first.done;
+    return steps <= 0 ? '?' : seconds((((now() - first.time) / 1000) * (all - done)) / steps);
+  };
+};
 
 const bar = (title: string): Progress => {
-  let started = performance.now(), shown = false;
+  const clock = makeClock();
+  let shown = false;
   const view = new SingleBar({
     format: `${title} {bar} {value}/{total} · {left} left`, barCompleteChar: '█', barIncompleteChar: '░', hideCursor: true, stopOnComplete: false,
-    stream: process.stderr, etaBuffer: 1, gracefulExit: false,
+    stream: process.stderr, gracefulExit: false,
   });
   return {
     update: (done, all) => {
-      if (!shown) { started = performance.now(); view.start(all, done, { left: '?' }); shown = true; }
+      if (!shown) view.start(all, done, { left: '?' });
+      shown = true;
       view.setTotal(all);
-      view.update(done, { left: done === 0 ? '?' : seconds(timeLeft(done, all, started, performance.now())) });
+      view.update(done, { left: clock(done, all) });
     },
-    end: () => { if (shown) view.stop(); shown = false; },
+    end: () => {
+      if (shown) view.stop();
+      shown = false;
+    },
   };
 };
 
@@ -36,14 +48,14 @@ const bar = (title: string): Progress => {
 const PAUSE = 5000;
 
 const lines = (title: string, note: Terminal['note']): Progress => {
-  let started: number | undefined, last = -Infinity;
+  const clock = makeClock();
+  let last = performance.now();
   return {
     update: (done, all) => {
-      const now = performance.now();
-      started ??= now;
+      const left = clock(done, all), now = performance.now();
       if (done < all && now - last < PAUSE) return;
       last = now;
-      note(`${title} ${done}/${all}${done === 0 || done === all ? '' : ` · ${seconds(timeLeft(done, all, started, now))} left`}`);
+      note(`${title} ${done}/${all}${done === all ? '' : ` · ${left} left`}`);
     },
     end: () => undefined,
   };

@@ -88,18 +88,27 @@ const suitableBatch = ({ name, notice }: Backend, tokens: number): number => {
   return Math.max(1, Math.min(64, Math.floor(busy / tokens)));
 };
 
+/** Columns of a sheet: nearly square, a little wider where that leaves fewer cells empty. */
+export const sheetColumns = (count: number): number => {
+  const least = Math.ceil(Math.sqrt(count));
+  const candidates = Array.from({ length: Math.ceil(least / 2) + 1 }, (_, i) => least + i);
+  const empty = (columns: number): number => Math.ceil(count / columns) * columns - count;
+  return candidates.reduce((best, columns) => (empty(columns) < empty(best) ? columns : best), least);
+};
+
 /** What pictures are made of, while images stream by. */
 const makeAlbum = ({ model: { config: { in_channels } }, size: { height, width }, outputs: { png, gif, scale } }: RenderRequest) => {
   const pictures: Picture[] = [];
   const ways: (readonly Picture[])[] = [];
+  const arranged = (images: readonly Picture[]): Picture => contactSheet(images, { columns: sheetColumns(images.length) });
   const toPicture = (values: Float32Array): Picture => pictureOf(values, in_channels, height, width);
   return {
     add: ({ values, trajectory }: SampledImage): void => {
       if (png !== undefined) pictures.push(toPicture(values));
       if (gif !== undefined && ways.length < MOST_ANIMATED) ways.push(trajectory.map(toPicture));
     },
-    sheet: (): Picture => enlarged(pictures.length === 1 ? pictures[0]! : contactSheet(pictures), scale),
-    frames: (): readonly Picture[] => ways[0]!.map((_, point) => enlarged(contactSheet(ways.map((way) => way[point]!)), scale)), // one image at least
+    sheet: (): Picture => enlarged(pictures.length === 1 ? pictures[0]! : arranged(pictures), scale),
+    frames: (): readonly Picture[] => ways[0]!.map((_, point) => enlarged(arranged(ways.map((way) => way[point]!)), scale)), // one image at least
   };
 };
 

@@ -125,6 +125,7 @@ export async function* sample(request: SampleRequest): AsyncGenerator<E.Either<B
       const { batch: capacity } = programs, before = done;
       const all = before + Math.ceil((end - next) / capacity) * calls;
       const batch = batchAt(next, capacity, end);
+      onStep?.(done, all);
       const images = await sampleBatch(request, programs, batch, noise, () => onStep?.(++done, all));
       if (E.isLeft(images)) {
         if (images.left.kind !== 'memory' || capacity === 1) { yield images; return; }

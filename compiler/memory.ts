@@ -4,7 +4,7 @@
  */
 import { byteSize } from '../dsl/dtype.ts';
 import type { KernelPlan, StoredTensor } from './kernels/plan-kernels.ts';
-import { isLeaf } from './fusion.ts';
+import { isLeaf } from './fusion/facts.ts';
 
 export interface Slot { readonly bytes: number; readonly tensors: readonly number[] }
 export interface MemoryPlan {

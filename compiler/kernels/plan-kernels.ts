@@ -7,7 +7,8 @@ import { flatten, ofVariable, variableSupply } from '../../dsl/scalar/index-expr
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import { type CompileError, limitError } from '../errors.ts';
-import { type FusionPlan, isLeaf, planFusion } from '../fusion.ts';
+import { isLeaf } from '../fusion/facts.ts';
+import { type FusionPlan, planFusion } from '../fusion/plan.ts';
 import type { Profile } from '../profile.ts';
 import { extentOf } from '../../dsl/scalar/rewrite.ts';
 import { matmulFor, type Schedule } from '../schedule.ts';
@@ -83,7 +84,7 @@ const fitBindings = (graph: Graph, { table, schedule, profile, fusion }: PlanOpt
   const most = profile.limits.maxStorageBuffersPerShaderStage;
   const forced = new Map<Node, string>();
   for (;;) {
-    const plan = planFusion(graph, table, schedule, forced, fusion);
+    const plan = planFusion(graph, { table, schedule, forced, enabled: fusion });
     const stored = (node: Node): boolean => isLeaf(node) || plan.reasons.has(node);
     const tooMany = plan.roots.find((root) => kernelNodes(root, stored).reads.length + 1 > most);
     if (tooMany === undefined) return plan;

@@ -1,0 +1,150 @@
+/**
+ * Fusion: which tensors get memory of their own, and why.
+ *
+ * A node without memory is computed inside the kernels of its users (its op's lowering is inlined there). Nodes are decided from
+ * outputs to inputs, so that all users of a node are known. Every decision has a reason that can be shown.
+ */
+import type { Graph } from '../../dsl/graph/graph.ts';
+import type { Node } from '../../dsl/graph/node.ts';
+import { definitionOf, type OpTable } from '../../dsl/ops/table.ts';
+import { extentOf, freeVariables, reductionsIn } from '../../dsl/scalar/rewrite.ts';
+import { tensorExpression } from '../kernels/tensor-expression.ts';
+import type { Schedule } from '../schedule.ts';
+import { contractionReads, elementsOf, type Facts, factsOf, isContraction, isLeaf, isReduction, LAUNCH, LOAD, sharesLeft, STORE } from './facts.ts';
+
+export interface FusionPlan {
+  /** Nodes that are computed into memory, each by a kernel of its own, in order. */
+  readonly roots: readonly Node[];
+  /** Why a node has memory of its own. */
+  readonly reasons: ReadonlyMap<Node, string>;
+}
+
+export interface FusionOptions {
+  readonly table: OpTable;
+  readonly schedule: Schedule;
+  /** Nodes that must be stored, with the reason. */
+  readonly forced?: ReadonlyMap<Node, string>;
+  /** False: every op has a kernel of its own. */
+  readonly enabled: boolean;
+}
+
+/**
+ * How often elements of a node are computed if it is inlined, for each place in a kernel that asks for them: the main loop,
+ * and each reduction's loop. Within one place, uses share one computation.
+ */
+type Demand = ReadonlyMap<string, number>;
+const total = (demand: Demand): number => [...demand.values()].reduce((a, b) => a + b, 0);
+const joined = (demands: readonly Demand[]): Demand => {
+  const all = new Map<string, number>();
+  for (const demand of demands) for (const [place, times] of demand) all.set(place, Math.max(all.get(place) ?? 0, times));
+  return all;
+};
+
+/** What is decided so far; grows from outputs to inputs. */
+interface State {
+  readonly facts: Facts;
+  readonly options: FusionOptions;
+  readonly reasons: Map<Node, string>;
+  readonly decided: Set<Node>;
+  /** Kernels that an inlined node is computed in. */
+  readonly homes: Map<Node, ReadonlySet<Node>>;
+  readonly demand: Map<Node, Demand>;
+  /** What the kernel of a root is built around. */
+  readonly core: Map<Node, { readonly kind: 'reduction' } | { readonly kind: 'contraction'; readonly einsums: readonly Node[] }>;
+}
+
+/** Why a node is stored; undefined where it is inlined. */
+type Decision = string | undefined;
+
+const kernelsReading = ({ facts, reasons, homes }: State, node: Node): ReadonlySet<Node> =>
+  new Set(facts.usersOf(node).flatMap((user) => (reasons.has(user) ? [user] : [...(homes.get(user) ?? [])])));
+
+/** What one use of `node` by `user` asks for. */
+const demandBy = ({ facts, options, reasons, demand }: State, user: Node, node: Node): Demand => {
+  const own: Demand = reasons.has(user) ? new Map([[`${user.id}`, elementsOf(user)]]) : demand.get(user)!;
+  const repeats = total(own) / Math.max(1, elementsOf(user));
+  if (isReduction(user)) return new Map([[`sum ${user.id}`, repeats * elementsOf(node)]]);
+  if (isContraction(user)) return new Map([[`einsum ${user.id}`, repeats * contractionReads(user, node, options.schedule.matmul)]]);
+  // a broadcast of a row's value is computed once a row when its reduction joins the kernel
+  if (user.op === 'expand' && facts.rowValues.has(node)) return new Map([...own].map(([place, times]) => [place, Math.min(times, elementsOf(node))]));
+  return own;
+};
+
+/** The one kernel that all elementwise chains after an einsum end in, or why there is none. */
+const epilogueRoot = ({ facts, options, reasons }: State, einsum: Node): Node | string => {
+  const roots = new Set<Node>(), chain = new Set<Node>([einsum]);
+  for (const node of chain) {
+    for (const user of facts.usersOf(node)) {
+      if (!definitionOf(user.op, options.table).traits.elementwise) return `its user ${user.op} is not elementwise`;
+      if (elementsOf(user) !== elementsOf(einsum)) return `its user ${user.op} has another shape`;
+      if (reasons.has(user)) roots.add(user);
+      else chain.add(user);
+    }
+  }
+  const [root, ...others] = roots;
+  return root === undefined || others.length > 0 ? 'several kernels read it' : root;
+};
+
+const decideContraction = (state: State, node: Node): Decision => {
+  const root = epilogueRoot(state, node);
+  if (typeof root === 'string') return `contraction: ${root}`;
+  const core = state.core.get(root);
+  const einsums = core?.kind === 'contraction' ? core.einsums : [];
+  if (core !== undefined && (core.kind === 'reduction' || !einsums.every((other) => sharesLeft(other, node)))) {
+    return `contraction: the kernel of ${root.op} already has a ${core.kind}`;
+  }
+  state.core.set(root, { kind: 'contraction', einsums: [...einsums, node] });
+  return undefined;
+};
+
+/** A reduction joins a kernel when each of its values is computed once there, and all of the kernel's are of the same rows. */
+const decideReduction = (state: State, node: Node): Decision => {
+  const { reasons, decided, core, options } = state;
+  const [root, ...others] = kernelsReading(state, node);
+  if (root === undefined || others.length > 0) return 'reduction: several kernels read it';
+  if (core.get(root)?.kind === 'contraction') return 'reduction: its user is in a matmul kernel';
+  const isStored = (other: Node): boolean => other !== root && (isLeaf(other) || reasons.has(other) || (other !== node && !decided.has(other)));
+  const { axes, value } = tensorExpression(root, (other) => (isStored(other) ? other.id : undefined), options.table);
+  const rows = reductionsIn(value).map((e) => axes.filter((axis) => freeVariables(e).has(axis.id)));
+  if (rows.some((row) => extentOf(row) > elementsOf(node))) return 'reduction: fused, it would be computed more than once';
+  if (new Set(rows.map((row) => row.map((axis) => axis.id).join())).size > 1) return 'reduction: the kernel already reduces other rows';
+  core.set(root, { kind: 'reduction' });
+  return undefined;
+};
+
+const decideElementwise = (state: State, node: Node): Decision => {
+  const cost = state.facts.workOf(node), wanted = total(state.demand.get(node)!);
+  if (cost <= LOAD || wanted * cost <= elementsOf(node) * (cost + STORE) + wanted * LOAD + LAUNCH) return undefined;
+  const kernels = kernelsReading(state, node).size;
+  return `read ${kernels > 1 ? `by ${kernels} kernels` : 'many times'}, cheaper to keep than to compute again`;
+};
+
+const decide = (state: State, node: Node): Decision => {
+  const { facts, options } = state;
+  if (options.forced?.has(node) === true) return options.forced.get(node);
+  if (facts.outputs.has(node)) return 'output';
+  if (node.inputs.length === 0) return undefined;
+  if (!options.enabled) return 'fusion is off';
+  if (isContraction(node)) return decideContraction(state, node);
+  if (isReduction(node)) return decideReduction(state, node);
+  return definitionOf(node.op, options.table).traits.view ? undefined : decideElementwise(state, node);
+};
+
+export const planFusion = (graph: Graph, options: FusionOptions): FusionPlan => {
+  const facts = factsOf(graph, options.table);
+  const state: State = { facts, options, reasons: new Map(), decided: new Set(), homes: new Map(), demand: new Map(), core: new Map() };
+  for (const node of [...facts.nodes].reverse()) {
+    const isOutput = facts.outputs.has(node), users = facts.usersOf(node);
+    if (!isOutput && users.length === 0) continue; // an input that nothing reads
+    state.demand.set(node, joined(users.map((user) => demandBy(state, user, node))));
+    const reason = isLeaf(node) && !isOutput ? undefined : decide(state, node);
+    if (reason === undefined) state.homes.set(node, kernelsReading(state, node));
+    else {
+      state.reasons.set(node, reason);
+      if (isContraction(node)) state.core.set(node, { kind: 'contraction', einsums: [node] });
+      if (isReduction(node)) state.core.set(node, { kind: 'reduction' });
+    }
+    state.decided.add(node);
+  }
+  return { roots: facts.nodes.filter((node) => state.reasons.has(node) && !isLeaf(node)), reasons: state.reasons };
+};

@@ -50,10 +50,10 @@ const makeSelect = (workshop: Workshop): Node => {
   return apply('select', [shaped(workshop, shape, 'bool'), a, shaped(workshop, shape, a.dtype)], {});
 };
 
-const casts = (from: DType, draw: Draw): DType => draw.pick((['f32', 'i32', 'u32', 'bool'] as const).filter((dtype) => dtype !== from));
+const CAST_TO: readonly DType[] = ['f32', 'i32', 'u32', 'bool'];
 /** Into the range of the target: conversions outside saturate or wrap, which is not what most programs mean. */
 const makeCast = (workshop: Workshop): Node => {
-  const x = operand(workshop, ANY), dtype = casts(x.dtype, workshop.draw);
+  const x = operand(workshop, ANY), dtype = workshop.draw.pick(CAST_TO);
   const small = x.dtype === 'f32' && dtype !== 'bool' ? keptWithin(workshop, x, 2 ** 24) : x;
   return apply('cast', [small.dtype === 'f32' && dtype === 'u32' ? apply('abs', [small], {}) : small], { dtype });
 };

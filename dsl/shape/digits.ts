@@ -112,10 +112,17 @@ type SubtractDigits<A extends string, B extends string, C extends Carry, Result 
     : B extends '' ? (C extends 0 ? DropZeros<Result> : 'negative')
     : 'negative';
 
-/** Low first A times one digit. `C` is the digit carried along: at most 8, so that product plus carry has two digits. */
+/**
+ * Low first A times one digit. `C` is the digit carried along: at most 8, so that product plus carry has two digits.
+ * (`infer` between the look-ups keeps TypeScript from working them out for all digits at once.)
+ */
 type TimesDigit<A extends string, D extends Digit, C extends Digit = 0, Result extends string = ''> =
   A extends `${infer a extends Digit}${infer rest}`
-    ? TimesDigit<rest, D, SumDigit[ProductCarry[D][a]][SumCarry[ProductDigit[D][a]][C]], `${Result}${SumDigit[ProductDigit[D][a]][C]}`>
+    ? SumCarry[ProductDigit[D][a]][C] extends infer Carried extends Digit
+      ? SumDigit[ProductCarry[D][a]][Carried] extends infer Next extends Digit
+        ? TimesDigit<rest, D, Next, `${Result}${SumDigit[ProductDigit[D][a]][C]}`>
+        : never
+      : never
     : C extends 0 ? Result : `${Result}${C}`;
 
 /** Low first A times high first B, low first out. */

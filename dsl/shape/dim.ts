@@ -119,12 +119,16 @@ type DivideTerms<A extends Term[], B extends [Term, ...Term[]], Quotient extends
 
 // Types: the arithmetic of dimensions ---------------------------------------------------------------------------------------------
 
+/** Sums are rare: a single term takes the short way. */
+type IsSum<D extends Dim> = D extends `(${string}` ? true : false;
+
 /** `A * B`. */
 export type MultiplyDim<A extends Dim, B extends Dim> =
   A extends 1 ? B
   : B extends 1 ? A
-  : A extends number ? (B extends number ? Multiply<A, B> : DimOf<MultiplyTerms<TermsOf<A>, TermsOf<B>>>)
-  : DimOf<MultiplyTerms<TermsOf<A>, TermsOf<B>>>;
+  : [A, B] extends [number, number] ? Multiply<A & number, B & number>
+  : true extends IsSum<A> | IsSum<B> ? DimOf<MultiplyTerms<TermsOf<A>, TermsOf<B>>>
+  : DimOf<[MultiplyTerm<ReadTerm<`${A}`>, ReadTerm<`${B}`>>]>;
 
 /** `A / B`, or `never` when it does not come out even for every value of the symbols. */
 export type DivideDim<A extends Dim, B extends Dim> =
@@ -132,7 +136,10 @@ export type DivideDim<A extends Dim, B extends Dim> =
   : A extends B ? 1
   : B extends 1 ? A
   : A extends number ? (B extends number ? DivideExactly<A, B> : A extends 0 ? 0 : never)
-  : TermsOf<B> extends infer Divisor extends [Term, ...Term[]]
+  : true extends IsSum<A> | IsSum<B> ? DivideSum<A, B>
+  : DivideTerm<ReadTerm<`${A}`>, ReadTerm<`${B}`>> extends infer Q extends Term ? DimOf<[Q]> : never;
+type DivideSum<A extends Dim, B extends Dim> =
+  TermsOf<B> extends infer Divisor extends [Term, ...Term[]]
     ? DivideTerms<TermsOf<A>, Divisor> extends infer Q extends Term[] ? DimOf<Q> : never
     : never;
 

@@ -91,7 +91,7 @@ const suitableBatch = ({ name, notice }: Backend, tokens: number): number => {
 /** Columns of a sheet: nearly square, a little wider where that leaves fewer cells empty. */
 export const sheetColumns = (count: number): number => {
   const least = Math.ceil(Math.sqrt(count));
-  const candidates = Array.from({ length: Math.ceil(least / 2) + 1 }, (_, i) => least + i);
+  const candidates = Array.from({ length: Math.floor(least / 4) + 1 }, (_, i) => least + i);
   const empty = (columns: number): number => Math.ceil(count / columns) * columns - count;
   return candidates.reduce((best, columns) => (empty(columns) < empty(best) ? columns : best), least);
 };

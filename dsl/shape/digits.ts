@@ -97,7 +97,9 @@ type DropZeros<S extends string> = S extends `0${infer Rest}` ? (Rest extends ''
 type AddDigits<A extends string, B extends string, C extends Carry, Result extends string = ''> =
   A extends `${infer a extends Digit}${infer restA}`
     ? B extends `${infer b extends Digit}${infer restB}`
-      ? AddDigits<restA, restB, SumCarry[a][WithCarry[C][b]], `${Result}${SumDigit[a][WithCarry[C][b]]}`>
+      ? SumCarry[a][WithCarry[C][b]] extends infer Next extends Carry
+        ? AddDigits<restA, restB, Next, `${Result}${SumDigit[a][WithCarry[C][b]]}`>
+        : never
       : C extends 0 ? `${Result}${A}` : AddDigits<restA, '', SumCarry[a][1], `${Result}${SumDigit[a][1]}`>
     : B extends '' ? (C extends 0 ? Result : `${Result}1`)
     : C extends 0 ? `${Result}${B}` : AddDigits<B, '', C, Result>;
@@ -106,7 +108,9 @@ type AddDigits<A extends string, B extends string, C extends Carry, Result exten
 type SubtractDigits<A extends string, B extends string, C extends Carry, Result extends string = ''> =
   A extends `${infer a extends Digit}${infer restA}`
     ? B extends `${infer b extends Digit}${infer restB}`
-      ? SubtractDigits<restA, restB, DifferenceBorrow[a][WithCarry[C][b]], `${DifferenceDigit[a][WithCarry[C][b]]}${Result}`>
+      ? DifferenceBorrow[a][WithCarry[C][b]] extends infer Next extends Carry
+        ? SubtractDigits<restA, restB, Next, `${DifferenceDigit[a][WithCarry[C][b]]}${Result}`>
+        : never
       : C extends 0 ? DropZeros<`${Reverse<A>}${Result}`>
       : SubtractDigits<restA, '', DifferenceBorrow[a][1], `${DifferenceDigit[a][1]}${Result}`>
     : B extends '' ? (C extends 0 ? DropZeros<Result> : 'negative')

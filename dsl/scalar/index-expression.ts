@@ -15,7 +15,7 @@ const atomRange = (atom: Atom): readonly [number, number] => {
   switch (atom.kind) {
     case 'variable': return [0, atom.extent - 1];
     case 'quotient': return [Math.floor(atom.of.min / atom.by), Math.floor(atom.of.max / atom.by)];
-    case 'remainder': return [0, Math.min(atom.by - 1, atom.of.max)];
+    case 'remainder': return [0, atom.of.min < 0 ? atom.by - 1 : Math.min(atom.by - 1, atom.of.max)];
     case 'clamp': return [Math.max(atom.min, Math.min(atom.of.min, atom.max)), Math.min(atom.max, Math.max(atom.of.max, atom.min))];
     case 'value': return [atom.min, atom.max];
   }

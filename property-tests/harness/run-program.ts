@@ -1,9 +1,15 @@
 /** From a graph to the numbers that a device computes for it. Whatever goes wrong on the way throws with its message. */
 import * as E from 'fp-ts/Either';
+import { assemble } from '../../compiler/assemble.ts';
 import { type Compilation, type CompileOptions, explain } from '../../compiler/compile.ts';
 import { showCompileError } from '../../compiler/errors.ts';
+import { type KernelPlan, planKernels } from '../../compiler/kernels/plan-kernels.ts';
+import { planMemory } from '../../compiler/memory.ts';
+import { PROFILES } from '../../compiler/profile.ts';
 import type { Program } from '../../compiler/program.ts';
+import { SCHEDULES } from '../../compiler/schedule.ts';
 import type { Graph } from '../../dsl/graph/graph.ts';
+import { OPS } from '../../dsl/ops/table.ts';
 import type { NumberArray } from '../../src/runtime/elements.ts';
 import { load, type Session } from '../../src/runtime/session.ts';
 import { type TestDevice, testDevice } from './device.ts';
@@ -17,6 +23,14 @@ export const compiled = (graph: Graph, options: CompileOptions): Compilation => 
   const result = explain(graph, options);
   if (E.isLeft(result)) throw new Error(`does not compile:\n${result.left.map(showCompileError).join('\n')}`);
   return result.right;
+};
+
+/** The kernels of a graph as it was written: no pass folds or removes anything, so every op is lowered. */
+export const compiledAsWritten = (graph: Graph, { table = OPS, schedule = SCHEDULES.cpu, profile = PROFILES.cpu }: CompileOptions): Compilation => {
+  const kernels = planKernels(graph, { profile, schedule, table, fusion: false });
+  if (Array.isArray(kernels)) throw new Error(`does not compile:\n${kernels.map(showCompileError).join('\n')}`);
+  const plan = kernels as KernelPlan, memory = planMemory(plan); // not an array of errors
+  return { stages: [], kernels: plan, memory, program: assemble('program', graph, plan, memory) };
 };
 
 type Settled<A> = { readonly _tag: 'Left'; readonly left: { readonly message: string } } | { readonly _tag: 'Right'; readonly right: A };

@@ -45,6 +45,9 @@ export {
   type RunInputs, type RunOptions, type RunOutputs, type Session,
 } from './runtime/browser.ts';
 
+// what the compiler tells (DEBUG=1..5)
+export { setDebug } from './debug.ts';
+
 // backends, weights, pictures
 export { BACKENDS, type Backend, type BackendError, type BackendName, type BackendTensor, type Executable, type WeightSource } from './backend/backend.ts';
 export { openBackend } from './backend/open.ts';

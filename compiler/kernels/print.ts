@@ -83,13 +83,20 @@ export const printLoop = (kernel: LoopKernel): readonly string[] => {
   return [`parallel ${threads}${lane} by ${kernel.workgroupSize.join(' x ')}`, ...kernel.body.flatMap((s) => statementLines(s, names)).map((line) => `  ${line}`)];
 };
 
-const printOne = (plan: KernelPlan, { name, label, loop, workgroups }: PlannedKernel): string => {
-  const names = namesFor(loop);
-  const ports = loop.tensors.map(({ tensor, access, lanes }) => {
-    const stored = plan.tensors.get(tensor)!; // a kernel binds stored tensors only
+/** Why the tensor that a kernel writes has memory of its own. */
+const reasonOf = (plan: KernelPlan, { loop, bindings }: PlannedKernel): string => {
+  const written = bindings[loop.tensors.findIndex(({ access }) => access === 'read_write')];
+  const node = written === undefined ? undefined : plan.tensors.get(written.tensor)?.node;
+  return (node === undefined ? undefined : plan.fusion.reasons.get(node)) ?? 'a copy';
+};
+
+const printOne = (plan: KernelPlan, kernel: PlannedKernel): string => {
+  const { name, label, loop, workgroups, bindings } = kernel, names = namesFor(loop);
+  const ports = loop.tensors.map(({ tensor, access, lanes }, i) => {
+    const stored = plan.tensors.get(bindings[i]!.tensor)!; // a kernel has a binding for each of its loop's tensors, all of them stored
     return `  ${names.tensor(tensor)}: ${stored.dtype}[${stored.shape.join(', ')}]${lanes === 1 ? '' : ` by ${lanes}`}${access === 'read_write' ? ' (written)' : ''}`;
   });
-  return [`${name}  # ${label}; ${workgroups.join(' x ')} workgroups`, ...ports, ...printLoop(loop).map((line) => `  ${line}`)].join('\n');
+  return [`${name}  # ${label}; ${workgroups.join(' x ')} workgroups; ${reasonOf(plan, kernel)}`, ...ports, ...printLoop(loop).map((line) => `  ${line}`)].join('\n');
 };
 
 /** All kernels of a plan, in the order in which they run. */

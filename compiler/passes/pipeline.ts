@@ -18,7 +18,12 @@ export const PASSES: readonly Pass[] = [
   splitWide, // last: algebra would see through nothing here, and folding would undo it
 ];
 
-export interface Stage { readonly name: string; readonly graph: Graph }
+export interface Stage {
+  readonly name: string;
+  readonly graph: Graph;
+  /** The time that the pass took, its verification not counted. */
+  readonly milliseconds: number;
+}
 
 const checked = (graph: Graph, pass: string, context: PassContext): Graph => {
   const [problem] = verify(graph, context.table);
@@ -26,10 +31,15 @@ const checked = (graph: Graph, pass: string, context: PassContext): Graph => {
   return graph;
 };
 
+const after = (pass: Pass, graph: Graph, context: PassContext): Stage => {
+  const start = performance.now(), changed = pass.run(graph, context), milliseconds = performance.now() - start;
+  return { name: pass.name, graph: checked(changed, pass.name, context), milliseconds };
+};
+
 /** The graph before the first pass and after each. */
 export const runPasses = (graph: Graph, context: PassContext, passes: readonly Pass[] = PASSES): readonly Stage[] => {
-  const stages: Stage[] = [{ name: 'input', graph: checked(graph, 'input', context) }];
-  for (const pass of passes) stages.push({ name: pass.name, graph: checked(pass.run(stages[stages.length - 1]!.graph, context), pass.name, context) });
+  const stages: Stage[] = [{ name: 'input', graph: checked(graph, 'input', context), milliseconds: 0 }];
+  for (const pass of passes) stages.push(after(pass, stages[stages.length - 1]!.graph, context));
   return stages;
 };
 

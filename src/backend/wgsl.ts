@@ -1,10 +1,10 @@
 /** The compiler and a WebGPU device as a backend. */
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
-import { compile } from '../../compiler/compile.ts';
 import { type CompileError, showCompileError } from '../../compiler/errors.ts';
 import { profileOf } from '../../compiler/profile.ts';
 import type { PortPlan, Program } from '../../compiler/program.ts';
+import { compileAloud } from '../debug.ts';
 import { adapterName } from '../runtime/adapter-profile.ts';
 import type { Device } from '../runtime/device.ts';
 import type { DeviceError } from '../runtime/errors.ts';
@@ -89,7 +89,7 @@ export const wgslBackend = (device: Device, notice: string): Backend => {
     return store;
   };
   const open = async ({ graph, sizes, name, weights = NO_WEIGHTS, taps = false, signal, onCompiled }: LoadRequest): Promise<E.Either<BackendError, Executable>> => {
-    const program = compile(graph, { sizes, profile, taps, name });
+    const program = compileAloud(graph, { sizes, profile, taps, name });
     if (E.isLeft(program)) return E.left(ofCompileErrors(name, program.left));
     const parameters = storeOf(weights);
     const loaded = await load(device, program.right, { parameters, ...(signal && { signal }), ...(onCompiled && { onCompiled }) })();

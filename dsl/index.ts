@@ -1,5 +1,6 @@
 /** The language: everything a model needs. */
 export * from './dtype.ts';
+export type { Dim, Shape } from './shape/dim.ts';
 export type { DTypeOf, ShapeOf, T, Tensor } from './tensor.ts';
 export * from './language/elementwise.ts';
 export * from './language/movement.ts';

@@ -27,8 +27,13 @@ export type Guard<R, Argument> = IsAny<Argument> extends true ? Argument : [R] e
 /** The type of what a refused call returns. Only `any` silences the errors that would follow: one mistake, one message. */
 // oxlint-disable-next-line typescript/no-explicit-any
 export type Refused = any;
+/** In place of a tensor whose shape the type checker does not know: it would agree with everything. */
+export interface ShapeUnknownToTheTypeChecker {
+  readonly hint: 'write the dimensions as literals';
+}
 /** The type of a result. */
-export type Result<R, D extends DType> = IsAny<R> extends true ? Refused : R extends Shape ? Tensor<R, D> : Refused;
+export type Result<R, D extends DType> =
+  IsAny<R> extends true ? Refused : R extends Shape ? (number extends R['length'] ? ShapeUnknownToTheTypeChecker : Tensor<R, D>) : Refused;
 
 type Kind<D extends DType> = (typeof DTYPES)[D]['kind'];
 /** Which dtypes an op takes, in the words of its error message. */

@@ -1,5 +1,5 @@
 /** Dimensions that are not one literal would switch checking off without a word. */
-import { full, input, iota, layers, param, reshape, type T } from '../../dsl/index.ts';
+import { add, full, input, iota, layers, mul, param, reshape, type Dim, type T, type Tensor } from '../../dsl/index.ts';
 
 declare const n: number;
 declare const name: string;
@@ -27,3 +27,11 @@ export const weight = param('D', n);
 export const layer = layers.linear(n, 8);
 // error: T: each dimension must be one literal, found number in [B, ${number}]
 export const annotated = (x: T<['B', number]>): T<['B', 3]> => x;
+
+declare const dims: readonly Dim[];
+declare const loose: Tensor<readonly Dim[], 'f32'>;
+// a shape that is not known would agree with every other: what is made with it is no tensor
+// error: Argument of type 'ShapeUnknownToTheTypeChecker' is not assignable to parameter of type 'Operand'.
+export const unknownTarget = mul(reshape(input('x', [8]), dims), 2);
+// error: Argument of type 'ShapeUnknownToTheTypeChecker' is not assignable to parameter of type 'Operand'.
+export const unknownOperand = mul(add(loose, input('x', [8])), 2);

@@ -12,8 +12,8 @@ export type Aligned<A extends Shape, B extends Shape, Result extends Dim[] = []>
         : a extends 1 ? Aligned<RestA, RestB, [b, ...Result]>
         : b extends 1 ? Aligned<RestA, RestB, [a, ...Result]>
         : { fail: [a, b] }
-      : [...A, ...Result]
-    : [...B, ...Result];
+      : B extends readonly [] ? [...A, ...Result] : [...B, ...Result] // a shape that is not known stays so
+    : A extends readonly [] ? [...B, ...Result] : [...A, ...Result];
 /** The common shape, aligned at the end, or the two dimensions that do not go together. */
 export const align = (a: Shape, b: Shape): { readonly shape: Shape } | { readonly fail: readonly [Dim, Dim] } => {
   const rank = Math.max(a.length, b.length);

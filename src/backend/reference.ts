@@ -3,6 +3,7 @@ import * as E from 'fp-ts/Either';
 import { evaluate, type Feeds } from '../../compiler/reference/evaluate.ts';
 import { bindSizes, freeSymbols, type Graph, inputName, nodesOf, withTaps } from '../../dsl/graph/graph.ts';
 import type { DType } from '../../dsl/dtype.ts';
+import { textAttribute } from '../../dsl/ops/attributes.ts';
 import type { NumberArray } from '../runtime/elements.ts';
 import type { Backend, BackendError, BackendTensor, Elements, Executable, Inputs, LoadRequest, WeightSource } from './backend.ts';
 
@@ -10,7 +11,7 @@ const ABORTED: BackendError = { kind: 'aborted', message: 'aborted' };
 
 /** Errors of the graph and symbols without a size. */
 const mistakesOf = (graph: Graph): readonly string[] => [
-  ...nodesOf(graph).filter((node) => node.op === 'invalid' && node.attributes['message'] !== '').map((node) => String(node.attributes['message'])),
+  ...nodesOf(graph).filter((node) => node.op === 'invalid' && node.attributes['message'] !== '').map((node) => textAttribute(node.attributes, 'message')),
   ...freeSymbols(graph).map((symbol) => `the size of '${symbol}' is not known`),
 ];
 

@@ -78,7 +78,7 @@ const main = async (): Promise<void> => {
   const terminal: Terminal = {
     out: (line) => void process.stdout.write(`${line}\n`),
     note: (line) => void process.stderr.write(`${line}\n`),
-    isInteractive: process.stderr.isTTY === true,
+    isInteractive: process.stderr.isTTY ?? false,
     signal: watchInterrupts(),
   };
   try {

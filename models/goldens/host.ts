@@ -3,7 +3,7 @@
  */
 import * as E from 'fp-ts/Either';
 import * as TE from 'fp-ts/TaskEither';
-import { fromBytes, toBytes } from '../pixels/uint8.ts';
+import { fromUint8, toUint8 } from '../pixels/uint8.ts';
 import { lagrangeIntegrals, lagrangeWeights } from '../sampling/lagrange.ts';
 import { guidanceGraph } from '../sampling/programs.ts';
 import type { GuidanceName } from '../sampling/plan.ts';
@@ -30,7 +30,7 @@ const computed = (header: GoldenHeader, compute: (name: string, tensor: (name: s
 
 /** Pixels to bytes (`u8`) and back (`x`). */
 export const bytesRun = (header: GoldenHeader): GoldenRun =>
-  computed(header, (name, tensor) => (name === 'u8' ? toBytes(tensor('in.x')) : name === 'x' ? fromBytes(tensor('in.u8')) : undefined));
+  computed(header, (name, tensor) => (name === 'u8' ? toUint8(tensor('in.x')) : name === 'x' ? fromUint8(tensor('in.u8')) : undefined));
 
 /** `o<order>.coeffs` and `o<order>.integral` over the last times before `in.ts`'s end. */
 export const lagrangeRun = (header: GoldenHeader): GoldenRun => {

@@ -8,7 +8,7 @@ import type { SamplerPlan } from '../../models/sampling/plan.ts';
 import type { ImageSize } from '../../models/pixnerd/config.ts';
 import type { Backend } from '../backend/backend.ts';
 import { checkWritable } from '../files/atomic.ts';
-import { toUint8 } from '../files/uint8.ts';
+import { toUint8 } from '../../models/pixels/uint8.ts';
 import { contactSheet, interleave, type Picture, pictureOf } from '../files/picture.ts';
 import { writeGif, writeNpz, writePng } from '../files/write.ts';
 import type { C2iModel } from '../sampling/model.ts';

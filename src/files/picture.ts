@@ -1,5 +1,5 @@
 /** Pictures as bytes, row by row, the channels of a pixel together (HWC), and their arrangement on a sheet. */
-import { toUint8 } from './uint8.ts';
+import { toUint8 } from '../../models/pixels/uint8.ts';
 
 /** A grey (1 channel) or colour (3 channels: red, green, blue) picture; `data` has height * width * channels bytes. */
 export interface Picture {

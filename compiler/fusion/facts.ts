@@ -25,6 +25,8 @@ export interface Facts {
   readonly usersOf: (node: Node) => readonly Node[];
   /** Reductions, and what is computed from them element by element: one value for each row. */
   readonly rowValues: ReadonlySet<Node>;
+  /** Elementwise nodes that use the value of a row they lie in: a norm, a softmax. */
+  readonly normalised: ReadonlySet<Node>;
   /** Work to compute one element where it is needed. */
   readonly workOf: (node: Node) => number;
 }
@@ -42,6 +44,15 @@ const rowValuesIn = (nodes: readonly Node[], table: OpTable): ReadonlySet<Node> 
     if (isReduction(node) || (keepsRows && node.inputs.some((input) => rows.has(input) && elementsOf(input) === elementsOf(node)))) rows.add(node);
   }
   return rows;
+};
+
+const normalisedIn = (nodes: readonly Node[], rows: ReadonlySet<Node>, table: OpTable): ReadonlySet<Node> => {
+  const found = new Set<Node>();
+  for (const node of nodes) {
+    const broadcast = node.op === 'expand' && rows.has(node.inputs[0]!) && elementsOf(node) > elementsOf(node.inputs[0]!);
+    if (broadcast || (definitionOf(node.op, table).traits.elementwise && node.inputs.some((input) => found.has(input)))) found.add(node);
+  }
+  return found;
 };
 
 /** Einsums and the elementwise chains after them. */
@@ -66,7 +77,7 @@ export const factsOf = (graph: Graph, table: OpTable): Facts => {
     const inMemory = isLeaf(node) || isContraction(node) || isReduction(node);
     work.set(node, inMemory ? LOAD : node.inputs.length === 0 ? 0 : inputs + definitionOf(node.op, table).traits.cost);
   }
-  return { nodes, outputs: new Set(graph.outputs.map((output) => output.node)), usersOf, rowValues, workOf: (node) => work.get(node)! };
+  return { nodes, outputs: new Set(graph.outputs.map((output) => output.node)), usersOf, rowValues, normalised: normalisedIn(nodes, rowValues, table), workOf: (node) => work.get(node)! };
 };
 
 const contractionOf = (node: Node): ReturnType<typeof parseContraction> => parseContraction(textAttribute(node.attributes, 'pattern'));

@@ -33,6 +33,8 @@ export interface FusionOptions {
  * and each reduction's loop. Within one place, uses share one computation.
  */
 type Demand = ReadonlyMap<string, number>;
+/** How places inside a matmul's loop are called. */
+const EINSUM = 'einsum ';
 const total = (demand: Demand): number => [...demand.values()].reduce((a, b) => a + b, 0);
 const joined = (demands: readonly Demand[]): Demand => {
   const all = new Map<string, number>();
@@ -64,7 +66,7 @@ const demandBy = ({ facts, options, reasons, demand }: State, user: Node, node: 
   const own: Demand = reasons.has(user) ? new Map([[`${user.id}`, elementsOf(user)]]) : demand.get(user)!;
   const repeats = total(own) / Math.max(1, elementsOf(user));
   if (isReduction(user)) return new Map([[`sum ${user.id}`, repeats * elementsOf(node)]]);
-  if (isContraction(user)) return new Map([[`einsum ${user.id}`, repeats * contractionReads(user, node, options.schedule.matmul)]]);
+  if (isContraction(user)) return new Map([[`${EINSUM}${user.id}`, repeats * contractionReads(user, node, options.schedule.matmul)]]);
   // a broadcast of a row's value is computed once a row when its reduction joins the kernel
   if (user.op === 'expand' && facts.rowValues.has(node)) return new Map([...own].map(([place, times]) => [place, Math.min(times, elementsOf(node))]));
   return own;
@@ -114,6 +116,10 @@ const decideReduction = (state: State, node: Node): Decision => {
 
 const decideElementwise = (state: State, node: Node): Decision => {
   const cost = state.facts.workOf(node), wanted = total(state.demand.get(node)!);
+  // inside a matmul its row's reductions could not join it, and would need kernels of their own
+  if (state.facts.normalised.has(node) && [...state.demand.get(node)!.keys()].some((place) => place.startsWith(EINSUM))) {
+    return 'a matmul reads it, and the reductions of its rows join it here';
+  }
   if (cost <= LOAD || wanted * cost <= elementsOf(node) * (cost + STORE) + wanted * LOAD + LAUNCH) return undefined;
   const kernels = kernelsReading(state, node).size;
   return `read ${kernels > 1 ? `by ${kernels} kernels` : 'many times'}, cheaper to keep than to compute again`;

@@ -23,6 +23,9 @@ export const makeClock = (now: () => number = () => performance.now()): ((done: 
   };
 };
 
+/** A second Ctrl-C ends the process at once; the cursor must not stay hidden. */
+const showCursor = (): void => void process.stderr.write('\x1b[?25h');
+
 const bar = (title: string): Progress => {
   const clock = makeClock();
   let shown = false;
@@ -32,7 +35,10 @@ const bar = (title: string): Progress => {
   });
   return {
     update: (done, all) => {
-      if (!shown) view.start(all, done, { left: '?' });
+      if (!shown) {
+        process.once('exit', showCursor);
+        view.start(all, done, { left: '?' });
+      }
       shown = true;
       view.setTotal(all);
       view.update(done, { left: clock(done, all) });
@@ -40,6 +46,7 @@ const bar = (title: string): Progress => {
     end: () => {
       if (shown) view.stop();
       shown = false;
+      process.off('exit', showCursor);
     },
   };
 };

@@ -66,7 +66,11 @@ export const parity = command({
     const backend = await settle(openBackend(name, { adapter }));
     if (!json) terminal.note(backend.notice);
     const show = (report: Report): void => { for (const line of json ? [jsonLine(report)] : lines(report)) terminal.out(line); };
-    const reports = await checkAll(operands, (file) => checkGolden(file, backend, { checkpoint, signal: terminal.signal }), show, terminal);
+    const check = (file: string): Promise<Report> => {
+      if (terminal.isInteractive) terminal.note(`checking ${file}`); // samplers take minutes on a software adapter
+      return checkGolden(file, backend, { checkpoint, signal: terminal.signal });
+    };
+    const reports = await checkAll(operands, check, show, terminal);
     backend.close();
     if (!json && reports.length > 1) terminal.out(summary(reports));
     const code = terminal.signal.aborted ? INTERRUPTED : codeOf(reports);

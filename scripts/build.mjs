@@ -13,24 +13,43 @@ import { build } from 'esbuild';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const { dependencies, version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
-const external = Object.keys(dependencies).filter((name) => name !== 'fp-ts').concat('@sparticuz/chromium');
+const external = Object.keys(dependencies)
+  .filter((name) => name !== 'fp-ts')
+  .concat('@sparticuz/chromium');
 
 const common = {
-  absWorkingDir: root, bundle: true, format: 'esm', target: 'es2022', outdir: dist, logLevel: 'warning', mainFields: ['module', 'main'],
-  define: { PIXNERD_VERSION: JSON.stringify(version) }, sourcemap: true, legalComments: 'none',
+  absWorkingDir: root,
+  bundle: true,
+  format: 'esm',
+  target: 'es2022',
+  outdir: dist,
+  logLevel: 'warning',
+  mainFields: ['module', 'main'],
+  define: { PIXNERD_VERSION: JSON.stringify(version) },
+  sourcemap: true,
+  legalComments: 'none',
 };
 
-const bundles = () => Promise.all([
-  build({ ...common, platform: 'node', external, entryPoints: { cli: 'src/cli/main.ts' }, banner: { js: '#!/usr/bin/env node' }, sourcemap: false }),
-  build({ ...common, platform: 'node', external, entryPoints: { index: 'src/index.ts' } }),
-  build({ ...common, platform: 'browser', minify: true, entryPoints: { runtime: 'src/runtime/browser.ts' } }),
-]);
+const bundles = () =>
+  Promise.all([
+    build({
+      ...common,
+      platform: 'node',
+      external,
+      entryPoints: { cli: 'src/cli/main.ts' },
+      banner: { js: '#!/usr/bin/env node' },
+      sourcemap: false,
+    }),
+    build({ ...common, platform: 'node', external, entryPoints: { index: 'src/index.ts' } }),
+    build({ ...common, platform: 'browser', minify: true, entryPoints: { runtime: 'src/runtime/browser.ts' } }),
+  ]);
 
-const run = (command, args) => new Promise((resolve, reject) => {
-  const child = spawn(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
-  child.on('error', reject);
-  child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`${command} ${args.join(' ')} ended with ${code}`))));
-});
+const run = (command, args) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+    child.on('error', reject);
+    child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`${command} ${args.join(' ')} ended with ${code}`))));
+  });
 
 const types = () => run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.types.json']);
 

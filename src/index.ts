@@ -40,16 +40,43 @@ export { recipeTensor } from '../models/recipe.ts';
 // the runtime
 export { openNodeDevice, type AdapterChoice, type NodeDevice } from './runtime/node.ts';
 export {
-  adapterName, load, makeParameterStore, openAdapter, openDevice, openSavedProgram, parseProgram, printProgram, programProblems, upload,
-  type AdapterProfile, type Device, type DeviceError, type DeviceTensor, type KernelTiming, type LoadOptions, type ParameterSource, type ParameterStore,
-  type RunInputs, type RunOptions, type RunOutputs, type Session,
+  adapterName,
+  load,
+  makeParameterStore,
+  openAdapter,
+  openDevice,
+  openSavedProgram,
+  parseProgram,
+  printProgram,
+  programProblems,
+  upload,
+  type AdapterProfile,
+  type Device,
+  type DeviceError,
+  type DeviceTensor,
+  type KernelTiming,
+  type LoadOptions,
+  type ParameterSource,
+  type ParameterStore,
+  type RunInputs,
+  type RunOptions,
+  type RunOutputs,
+  type Session,
 } from './runtime/browser.ts';
 
 // what the compiler tells (DEBUG=1..5)
 export { setDebug } from './debug.ts';
 
 // backends, weights, pictures
-export { BACKENDS, type Backend, type BackendError, type BackendName, type BackendTensor, type Executable, type WeightSource } from './backend/backend.ts';
+export {
+  BACKENDS,
+  type Backend,
+  type BackendError,
+  type BackendName,
+  type BackendTensor,
+  type Executable,
+  type WeightSource,
+} from './backend/backend.ts';
 export { openBackend } from './backend/open.ts';
 export { openTensorFile, openWeights } from './files/open.ts';
 export type { Weights } from './files/weights.ts';

@@ -14,11 +14,16 @@ interface Names {
 
 const atomText = (atom: Atom, names: Names): string => {
   switch (atom.kind) {
-    case 'variable': return names.variable(atom);
-    case 'quotient': return `(${indexText(atom.of, names)} / ${atom.by})`;
-    case 'remainder': return `(${indexText(atom.of, names)} % ${atom.by})`;
-    case 'clamp': return `clamp(${indexText(atom.of, names)}, ${atom.min}, ${atom.max})`;
-    case 'value': return `int(${scalarText(atom.of, names)})`;
+    case 'variable':
+      return names.variable(atom);
+    case 'quotient':
+      return `(${indexText(atom.of, names)} / ${atom.by})`;
+    case 'remainder':
+      return `(${indexText(atom.of, names)} % ${atom.by})`;
+    case 'clamp':
+      return `clamp(${indexText(atom.of, names)}, ${atom.min}, ${atom.max})`;
+    case 'value':
+      return `int(${scalarText(atom.of, names)})`;
   }
 };
 
@@ -29,35 +34,59 @@ const indexText = ({ terms, constant }: Index, names: Names): string => {
 
 const wide = (text: string, lanes: number): string => (lanes === 1 ? text : `${text}x${lanes}`);
 
+/** An element, or several neighbours: `x0[4*i1]x4`. */
+const placeText = (tensor: number, index: Index, lanes: number, names: Names): string =>
+  wide(`${names.tensor(tensor)}[${indexText(index, names)}]`, lanes);
+
 const scalarText = (e: Scalar, names: Names): string => {
   const text = (part: Scalar): string => scalarText(part, names);
   switch (e.kind) {
-    case 'constant': return String(e.value);
-    case 'load': return wide(`${names.tensor(e.tensor)}[${indexText(e.index, names)}]`, e.lanes);
-    case 'index': return `${e.type}(${indexText(e.index, names)})`;
-    case 'unary': return `${e.op}(${text(e.a)})`;
-    case 'binary': return `${e.op}(${text(e.a)}, ${text(e.b)})`;
-    case 'select': return `select(${text(e.condition)}, ${text(e.a)}, ${text(e.b)})`;
-    case 'cast': return `${e.type}(${text(e.a)})`;
-    case 'local': return `l${e.local}`;
-    case 'splat': return wide(text(e.a), e.lanes);
-    case 'vector': return `[${e.parts.map(text).join(', ')}]`;
-    case 'lane': return `${text(e.a)}.${e.lane}`;
-    case 'dot': return `dot(${text(e.a)}, ${text(e.b)})`;
-    case 'reduce': return `${e.monoid}{${e.over.map((v) => `${names.variable(v)} < ${v.extent}`).join(', ')}}(${text(e.body)})`;
+    case 'constant':
+      return String(e.value);
+    case 'load':
+      return placeText(e.tensor, e.index, e.lanes, names);
+    case 'index':
+      return `${e.type}(${indexText(e.index, names)})`;
+    case 'unary':
+      return `${e.op}(${text(e.a)})`;
+    case 'binary':
+      return `${e.op}(${text(e.a)}, ${text(e.b)})`;
+    case 'select':
+      return `select(${text(e.condition)}, ${text(e.a)}, ${text(e.b)})`;
+    case 'cast':
+      return `${e.type}(${text(e.a)})`;
+    case 'local':
+      return `l${e.local}`;
+    case 'splat':
+      return wide(text(e.a), e.lanes);
+    case 'vector':
+      return `[${e.parts.map(text).join(', ')}]`;
+    case 'lane':
+      return `${text(e.a)}.${e.lane}`;
+    case 'dot':
+      return `dot(${text(e.a)}, ${text(e.b)})`;
+    case 'reduce':
+      return `${e.monoid}{${e.over.map((v) => `${names.variable(v)} < ${v.extent}`).join(', ')}}(${text(e.body)})`;
   }
 };
 
 const statementLines = (statement: Statement, names: Names): readonly string[] => {
   const inner = (body: readonly Statement[]): readonly string[] => body.flatMap((s) => statementLines(s, names)).map((line) => `  ${line}`);
   switch (statement.kind) {
-    case 'let': return [`let l${statement.local} = ${scalarText(statement.value, names)}`];
-    case 'var': return [`var l${statement.local} = ${scalarText(statement.value, names)}`];
-    case 'assign': return [`l${statement.local} = ${scalarText(statement.value, names)}`];
-    case 'for': return [`for ${names.variable(statement.variable)} < ${statement.variable.extent}`, ...inner(statement.body)];
-    case 'if': return [`if ${scalarText(statement.condition, names)}`, ...inner(statement.body)];
-    case 'store': return [`${wide(`${names.tensor(statement.tensor)}[${indexText(statement.index, names)}]`, statement.value.lanes)} = ${scalarText(statement.value, names)}`];
-    case 'combine': return [`l${statement.local} = ${statement.monoid} of l${statement.local} over the workgroup`];
+    case 'let':
+      return [`let l${statement.local} = ${scalarText(statement.value, names)}`];
+    case 'var':
+      return [`var l${statement.local} = ${scalarText(statement.value, names)}`];
+    case 'assign':
+      return [`l${statement.local} = ${scalarText(statement.value, names)}`];
+    case 'for':
+      return [`for ${names.variable(statement.variable)} < ${statement.variable.extent}`, ...inner(statement.body)];
+    case 'if':
+      return [`if ${scalarText(statement.condition, names)}`, ...inner(statement.body)];
+    case 'store':
+      return [`${placeText(statement.tensor, statement.index, statement.value.lanes, names)} = ${scalarText(statement.value, names)}`];
+    case 'combine':
+      return [`l${statement.local} = ${statement.monoid} of l${statement.local} over the workgroup`];
   }
 };
 
@@ -80,7 +109,10 @@ export const printLoop = (kernel: LoopKernel): readonly string[] => {
   const names = namesFor(kernel);
   const threads = kernel.thread.map((variable) => `${names.variable(variable)} < ${variable.extent}`).join(', ');
   const lane = kernel.lane === undefined ? '' : `, ${names.variable(kernel.lane)} < ${kernel.lane.extent} together`;
-  return [`parallel ${threads}${lane} by ${kernel.workgroupSize.join(' x ')}`, ...kernel.body.flatMap((s) => statementLines(s, names)).map((line) => `  ${line}`)];
+  return [
+    `parallel ${threads}${lane} by ${kernel.workgroupSize.join(' x ')}`,
+    ...kernel.body.flatMap((s) => statementLines(s, names)).map((line) => `  ${line}`),
+  ];
 };
 
 /** Why the tensor that a kernel writes has memory of its own. */
@@ -91,12 +123,18 @@ const reasonOf = (plan: KernelPlan, { loop, bindings }: PlannedKernel): string =
 };
 
 const printOne = (plan: KernelPlan, kernel: PlannedKernel): string => {
-  const { name, label, loop, workgroups, bindings } = kernel, names = namesFor(loop);
+  const { name, label, loop, workgroups, bindings } = kernel,
+    names = namesFor(loop);
   const ports = loop.tensors.map(({ tensor, access, lanes }, i) => {
     const stored = plan.tensors.get(bindings[i]!.tensor)!; // a kernel has a binding for each of its loop's tensors, all of them stored
-    return `  ${names.tensor(tensor)}: ${stored.dtype}[${stored.shape.join(', ')}]${lanes === 1 ? '' : ` by ${lanes}`}${access === 'read_write' ? ' (written)' : ''}`;
+    const notes = `${lanes === 1 ? '' : ` by ${lanes}`}${access === 'read_write' ? ' (written)' : ''}`;
+    return `  ${names.tensor(tensor)}: ${stored.dtype}[${stored.shape.join(', ')}]${notes}`;
   });
-  return [`${name}  # ${label}; ${workgroups.join(' x ')} workgroups; ${reasonOf(plan, kernel)}`, ...ports, ...printLoop(loop).map((line) => `  ${line}`)].join('\n');
+  return [
+    `${name}  # ${label}; ${workgroups.join(' x ')} workgroups; ${reasonOf(plan, kernel)}`,
+    ...ports,
+    ...printLoop(loop).map((line) => `  ${line}`),
+  ].join('\n');
 };
 
 /** All kernels of a plan, in the order in which they run. */

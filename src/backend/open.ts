@@ -12,8 +12,10 @@ export interface OpenOptions {
 }
 
 /** Errors: `adapter` (there is none, with what there is), `limit`. */
-export const openBackend = (name: BackendName, { adapter = 'auto' }: OpenOptions = {}): TaskEither<BackendError, Backend> => async () => {
-  if (name === 'reference') return E.right(referenceBackend());
-  const opened = await openNodeDevice(adapter)();
-  return E.isLeft(opened) ? E.left(ofDeviceError(opened.left)) : E.right(wgslBackend(opened.right.device, opened.right.notice));
-};
+export const openBackend =
+  (name: BackendName, { adapter = 'auto' }: OpenOptions = {}): TaskEither<BackendError, Backend> =>
+  async () => {
+    if (name === 'reference') return E.right(referenceBackend());
+    const opened = await openNodeDevice(adapter)();
+    return E.isLeft(opened) ? E.left(ofDeviceError(opened.left)) : E.right(wgslBackend(opened.right.device, opened.right.notice));
+  };

@@ -11,7 +11,9 @@ const ABORTED: BackendError = { kind: 'aborted', message: 'aborted' };
 
 /** Errors of the graph and symbols without a size. */
 const mistakesOf = (graph: Graph): readonly string[] => [
-  ...nodesOf(graph).filter((node) => node.op === 'invalid' && node.attributes['message'] !== '').map((node) => textAttribute(node.attributes, 'message')),
+  ...nodesOf(graph)
+    .filter((node) => node.op === 'invalid' && node.attributes['message'] !== '')
+    .map((node) => textAttribute(node.attributes, 'message')),
   ...freeSymbols(graph).map((symbol) => `the size of '${symbol}' is not known`),
 ];
 
@@ -30,18 +32,25 @@ const tensorOf = (shape: readonly number[], dtype: DType, data: Float64Array): B
 };
 
 const feedsOf = (inputs: Inputs): Feeds =>
-  Object.fromEntries(Object.entries(inputs).map(([name, value]) => {
-    const data = ArrayBuffer.isView(value) ? value : contents.get(value);
-    if (data === undefined) throw new Error(`invariant: input ${name} was disposed or belongs to another backend`);
-    return [name, data];
-  }));
+  Object.fromEntries(
+    Object.entries(inputs).map(([name, value]) => {
+      const data = ArrayBuffer.isView(value) ? value : contents.get(value);
+      if (data === undefined) throw new Error(`invariant: input ${name} was disposed or belongs to another backend`);
+      return [name, data];
+    }),
+  );
 
-const inputProblems = (graph: Graph, feeds: Feeds): readonly string[] => graph.inputs.flatMap((node) => {
-  const name = inputName(node), data = feeds[name];
-  const count = (node.shape as readonly number[]).reduce((product, size) => product * size, 1); // sizes are bound
-  return data === undefined ? [`input ${name} is missing`]
-    : data.length !== count ? [`input ${name}: ${data.length} elements given, [${node.shape.join(', ')}] has ${count}`] : [];
-});
+const inputProblems = (graph: Graph, feeds: Feeds): readonly string[] =>
+  graph.inputs.flatMap((node) => {
+    const name = inputName(node),
+      data = feeds[name];
+    const count = (node.shape as readonly number[]).reduce((product, size) => product * size, 1); // sizes are bound
+    return data === undefined
+      ? [`input ${name} is missing`]
+      : data.length !== count
+        ? [`input ${name}: ${data.length} elements given, [${node.shape.join(', ')}] has ${count}`]
+        : [];
+  });
 
 /** Weights are fetched once per source, whoever asks first. */
 const makeWeights = () => {
@@ -59,12 +68,14 @@ const makeWeights = () => {
   return async (graph: Graph, source: WeightSource, signal: AbortSignal | undefined): Promise<E.Either<readonly string[], Feeds>> => {
     const [feeds, problems]: [Record<string, NumberArray>, string[]] = [{}, []];
     for (const node of graph.parameters) {
-      const name = inputName(node), count = (node.shape as readonly number[]).reduce((product, size) => product * size, 1); // sizes are bound
+      const name = inputName(node),
+        count = (node.shape as readonly number[]).reduce((product, size) => product * size, 1); // sizes are bound
       if (signal?.aborted) break;
       try {
         const values = await of(source, name);
         if (values === undefined) problems.push(`parameter ${name} is missing`);
-        else if (values.length !== count) problems.push(`parameter ${name}: ${values.length} elements given, [${node.shape.join(', ')}] has ${count}`);
+        else if (values.length !== count)
+          problems.push(`parameter ${name}: ${values.length} elements given, [${node.shape.join(', ')}] has ${count}`);
         else feeds[name] = values;
       } catch (thrown) {
         problems.push(`parameter ${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
@@ -75,21 +86,30 @@ const makeWeights = () => {
 };
 
 /** Lets signals and timers have their turn between two interpretations, which block the process. */
-const breathe = (): Promise<void> => new Promise((resolve) => { setTimeout(resolve, 0); });
+const breathe = (): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, 0);
+  });
 
 const executableOf = (name: string, graph: Graph, weights: Feeds): Executable => ({
-  run: (inputs, { signal } = {}) => async () => {
-    await breathe();
-    if (signal?.aborted) return E.left(ABORTED);
-    const feeds = feedsOf(inputs);
-    const problems = inputProblems(graph, feeds);
-    if (problems.length > 0) return E.left<BackendError>({ kind: 'input', message: listed(`cannot run ${name}`, problems) });
-    const results = evaluate(graph, { ...weights, ...feeds });
-    return E.right(Object.fromEntries(graph.outputs.map((output) => {
-      const { shape, data } = results[output.name]!; // one per output
-      return [output.name, tensorOf(shape, output.node.dtype, data)];
-    })));
-  },
+  run:
+    (inputs, { signal } = {}) =>
+    async () => {
+      await breathe();
+      if (signal?.aborted) return E.left(ABORTED);
+      const feeds = feedsOf(inputs);
+      const problems = inputProblems(graph, feeds);
+      if (problems.length > 0) return E.left<BackendError>({ kind: 'input', message: listed(`cannot run ${name}`, problems) });
+      const results = evaluate(graph, { ...weights, ...feeds });
+      return E.right(
+        Object.fromEntries(
+          graph.outputs.map((output) => {
+            const { shape, data } = results[output.name]!; // one per output
+            return [output.name, tensorOf(shape, output.node.dtype, data)];
+          }),
+        ),
+      );
+    },
   dispose: () => undefined,
 });
 
@@ -106,7 +126,9 @@ export const referenceBackend = (): Backend => {
   };
   const adapter = 'none (reference interpreter, double precision)';
   return {
-    name: 'reference', adapter, notice: `adapter: ${adapter}`,
+    name: 'reference',
+    adapter,
+    notice: `adapter: ${adapter}`,
     load: (request) => () => open(request),
     upload: (shape, data) => async () => E.right(tensorOf(shape, 'f32', Float64Array.from(data))),
     close: () => undefined,

@@ -15,7 +15,14 @@ import { bufferOf, type DeviceTensor, makeTensor, upload } from '../runtime/tens
 import type { Backend, BackendError, BackendTensor, Executable, Inputs, LoadRequest, WeightSource } from './backend.ts';
 
 const KINDS: Readonly<Record<DeviceError['_tag'], BackendError['kind']>> = {
-  NoAdapter: 'adapter', MissingLimits: 'limit', Lost: 'lost', OutOfMemory: 'memory', Validation: 'device', Aborted: 'aborted', BadInput: 'input', BadProgram: 'device',
+  NoAdapter: 'adapter',
+  MissingLimits: 'limit',
+  Lost: 'lost',
+  OutOfMemory: 'memory',
+  Validation: 'device',
+  Aborted: 'aborted',
+  BadInput: 'input',
+  BadProgram: 'device',
 };
 
 export const ofDeviceError = (error: DeviceError): BackendError => ({ kind: KINDS[error._tag], message: error.message });
@@ -26,7 +33,10 @@ const ofCompileErrors = (name: string, errors: readonly CompileError[]): Backend
   message: `${name} cannot be compiled:${errors.map((error) => `\n  - ${showCompileError(error)}`).join('')}`,
 });
 
-const mapped = <A>(task: TaskEither<DeviceError, A>): TaskEither<BackendError, A> => () => task().then(E.mapLeft(ofDeviceError));
+const mapped =
+  <A>(task: TaskEither<DeviceError, A>): TaskEither<BackendError, A> =>
+  () =>
+    task().then(E.mapLeft(ofDeviceError));
 
 /** The device's tensor behind each of ours. */
 const homes = new WeakMap<BackendTensor, DeviceTensor>();
@@ -50,13 +60,15 @@ const viewed = (device: Device, tensor: DeviceTensor, shape: readonly number[]):
 /** What the session takes: host data as it is, tensors under the shapes of the program's ports. */
 const inputsOf = (device: Device, program: Program, inputs: Inputs): RunInputs => {
   const shapes = new Map(program.inputs.map(({ name, shape }) => [name, shape]));
-  return Object.fromEntries(Object.entries(inputs).map(([name, value]) => {
-    if (ArrayBuffer.isView(value)) return [name, value];
-    const home = homes.get(value);
-    if (home === undefined) throw new Error('invariant: a tensor of another backend was fed to a program of this one');
-    const shape = shapes.get(name);
-    return [name, shape === undefined ? home : viewed(device, home, shape)];
-  }));
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, value]) => {
+      if (ArrayBuffer.isView(value)) return [name, value];
+      const home = homes.get(value);
+      if (home === undefined) throw new Error('invariant: a tensor of another backend was fed to a program of this one');
+      const shape = shapes.get(name);
+      return [name, shape === undefined ? home : viewed(device, home, shape)];
+    }),
+  );
 };
 
 const mapValues = <A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> =>
@@ -70,10 +82,12 @@ const lackingParameters = (program: Program, store: ParameterStore, source: Weig
 };
 
 const executableOf = (device: Device, session: Session): Executable => ({
-  run: (inputs, options = {}) => async () => {
-    const result = await session.run(inputsOf(device, session.program, inputs), options)();
-    return E.isLeft(result) ? E.left(ofDeviceError(result.left)) : E.right(mapValues(result.right, tensorOf));
-  },
+  run:
+    (inputs, options = {}) =>
+    async () => {
+      const result = await session.run(inputsOf(device, session.program, inputs), options)();
+      return E.isLeft(result) ? E.left(ofDeviceError(result.left)) : E.right(mapValues(result.right, tensorOf));
+    },
   dispose: session.dispose,
 });
 
@@ -88,7 +102,15 @@ export const wgslBackend = (device: Device, notice: string): Backend => {
     stores.set(source, store);
     return store;
   };
-  const open = async ({ graph, sizes, name, weights = NO_WEIGHTS, taps = false, signal, onCompiled }: LoadRequest): Promise<E.Either<BackendError, Executable>> => {
+  const open = async ({
+    graph,
+    sizes,
+    name,
+    weights = NO_WEIGHTS,
+    taps = false,
+    signal,
+    onCompiled,
+  }: LoadRequest): Promise<E.Either<BackendError, Executable>> => {
     const program = compileAloud(graph, { sizes, profile, taps, name });
     if (E.isLeft(program)) return E.left(ofCompileErrors(name, program.left));
     const parameters = storeOf(weights);
@@ -100,7 +122,9 @@ export const wgslBackend = (device: Device, notice: string): Backend => {
     return E.left(ofDeviceError(set.left));
   };
   return {
-    name: 'wgsl', adapter: adapterName(device.profile), notice,
+    name: 'wgsl',
+    adapter: adapterName(device.profile),
+    notice,
     load: (request) => () => open(request),
     upload: (shape, data) => () => upload(device, shape, 'f32', data)().then(E.bimap(ofDeviceError, tensorOf)),
     close: device.destroy,

@@ -5,8 +5,16 @@ import { choice, interval, labels, number, positive, seed, shard, size, text } f
 import { editDistance, nearest } from './suggest.ts';
 
 const COMMAND = {
-  name: 'cut', summary: '', operands: { placeholder: 'FILE', least: 1, most: 2, help: '' },
-  options: { steps: withDefault(positive, 25, ''), out: required(text('FILE'), ''), guidance: optional(number, ''), json: flag(''), kind: optional(choice('left', 'right'), '') },
+  name: 'cut',
+  summary: '',
+  operands: { placeholder: 'FILE', least: 1, most: 2, help: '' },
+  options: {
+    steps: withDefault(positive, 25, ''),
+    out: required(text('FILE'), ''),
+    guidance: optional(number, ''),
+    json: flag(''),
+    kind: optional(choice('left', 'right'), ''),
+  },
 } as const;
 
 const parsed = (...tokens: readonly string[]) => {
@@ -28,8 +36,11 @@ test('values in both spellings, flags, operands, defaults', () => {
 
 test('every mistake is named, the mistyped option with what was meant', () => {
   expect(problems('--stpes', '5', '--steps', '0', '--kind', 'lfet')).toEqual([
-    'unknown option --stpes; did you mean --steps?', '--steps 0: use a whole number of at least 1', '--out is missing: it must be given',
-    '--kind lfet: unknown; did you mean left?', 'FILE is missing',
+    'unknown option --stpes; did you mean --steps?',
+    '--steps 0: use a whole number of at least 1',
+    '--out is missing: it must be given',
+    '--kind lfet: unknown; did you mean left?',
+    'FILE is missing',
   ]);
   expect(problems('a', '--out', 'x', '--out', 'y')).toEqual(['--out is given twice']);
   expect(problems('a', '--out')).toEqual(['--out needs a value: --out FILE']);
@@ -61,7 +72,22 @@ test('readers take what they say, and nothing else', () => {
   expect(read(shard, '2/8')).toEqual({ index: 2, count: 8 });
   expect(read(seed, '18446744073709551615')).toBe(2n ** 64n - 1n);
   for (const [reader, value] of [
-    [labels, '3;5'], [labels, ''], [labels, '5-2'], [labels, '-1'], [size, '32x'], [size, '3.5'], [interval, '0.1'], [interval, '0,1,2'], [shard, '0/2'], [shard, '3/2'],
-    [seed, '-1'], [seed, '18446744073709551616'], [positive, '1e3'], [number, 'NaN'], [number, ''], [number, '1,5'],
-  ] as const) expect(read(reader as never, value), value).toMatch(/^refused: use /); // every reader has its own type
+    [labels, '3;5'],
+    [labels, ''],
+    [labels, '5-2'],
+    [labels, '-1'],
+    [size, '32x'],
+    [size, '3.5'],
+    [interval, '0.1'],
+    [interval, '0,1,2'],
+    [shard, '0/2'],
+    [shard, '3/2'],
+    [seed, '-1'],
+    [seed, '18446744073709551616'],
+    [positive, '1e3'],
+    [number, 'NaN'],
+    [number, ''],
+    [number, '1,5'],
+  ] as const)
+    expect(read(reader as never, value), value).toMatch(/^refused: use /); // every reader has its own type
 });

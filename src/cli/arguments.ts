@@ -67,8 +67,14 @@ const split = (options: Options, tokens: readonly string[]): Raw => {
   const raw: Raw = { given: new Map(), operands: [], problems: [] };
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i]!;
-    if (token === '--') { raw.operands.push(...tokens.slice(i + 1)); break; }
-    if (!/^-./.test(token) || /^-[\d.]/.test(token)) { raw.operands.push(token); continue; }
+    if (token === '--') {
+      raw.operands.push(...tokens.slice(i + 1));
+      break;
+    }
+    if (!/^-./.test(token) || /^-[\d.]/.test(token)) {
+      raw.operands.push(token);
+      continue;
+    }
     const [, name = '', inline] = /^--?([^=]*)(?:=(.*))?$/s.exec(token) ?? [];
     const option = token.startsWith('--') && Object.hasOwn(options, name) ? options[name] : undefined;
     if (option === undefined) {
@@ -82,7 +88,8 @@ const split = (options: Options, tokens: readonly string[]): Raw => {
       if (inline !== undefined) raw.problems.push(`--${name} takes no value`);
       raw.given.set(name, '');
     } else if (inline !== undefined) raw.given.set(name, inline);
-    else if (tokens[i + 1] === undefined || tokens[i + 1]!.startsWith('--')) raw.problems.push(`--${name} needs a value: --${name} ${option.reader.placeholder}`);
+    else if (tokens[i + 1] === undefined || tokens[i + 1]!.startsWith('--'))
+      raw.problems.push(`--${name} needs a value: --${name} ${option.reader.placeholder}`);
     else raw.given.set(name, tokens[++i]!);
   }
   return raw;
@@ -101,7 +108,8 @@ export const parseArguments = <O extends Options>(command: CommandShape<O>, toke
   for (const [name, { reader, fallback }] of Object.entries(command.options)) {
     const text = given.get(name);
     if (text === undefined) {
-      if (fallback === undefined && !problems.some((problem) => problem.startsWith(`--${name} `))) problems.push(`--${name} is missing: it must be given`);
+      if (fallback === undefined && !problems.some((problem) => problem.startsWith(`--${name} `)))
+        problems.push(`--${name} is missing: it must be given`);
       values[name] = fallback?.value;
       continue;
     }
@@ -110,7 +118,8 @@ export const parseArguments = <O extends Options>(command: CommandShape<O>, toke
     else values[name] = read.right;
   }
   const all = [...problems, ...operandProblems(command, operands)];
-  return all.length > 0 ? E.left(all) : E.right({ values: values as Values<O>, operands, given: new Set(given.keys()) }); // each was read by its option's reader
+  if (all.length > 0) return E.left(all);
+  return E.right({ values: values as Values<O>, operands, given: new Set(given.keys()) }); // as: each was read by its option's reader
 };
 
 const shown = (value: unknown): string => (Array.isArray(value) ? value.join(',') : String(value));
@@ -118,7 +127,12 @@ const shown = (value: unknown): string => (Array.isArray(value) ? value.join(','
 /** The lines that explain the options, in two columns. */
 export const describeOptions = (options: Options): readonly string[] => {
   const rows = Object.entries(options).map(([name, { reader, help, fallback }]) => {
-    const value = fallback === undefined ? ' (must be given)' : fallback.value === undefined || fallback.value === false ? '' : ` (default ${shown(fallback.value)})`;
+    const value =
+      fallback === undefined
+        ? ' (must be given)'
+        : fallback.value === undefined || fallback.value === false
+          ? ''
+          : ` (default ${shown(fallback.value)})`;
     return [`--${name}${reader === undefined ? '' : ` ${reader.placeholder}`}`, `${help}${value}`] as const;
   });
   const width = Math.max(0, ...rows.map(([left]) => left.length));

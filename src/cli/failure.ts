@@ -37,7 +37,8 @@ interface Readable {
   readonly kind?: string;
 }
 
-const ofError = ({ message, kind }: Readable): never => (kind === 'aborted' ? stop('interrupted; no file was left half-written', INTERRUPTED) : stop(message));
+const ofError = ({ message, kind }: Readable): never =>
+  kind === 'aborted' ? stop('interrupted; no file was left half-written', INTERRUPTED) : stop(message);
 
 /** The value, or the end of the command. */
 export const orStop = <A>(either: E.Either<Readable, A>): A => (E.isLeft(either) ? ofError(either.left) : either.right);

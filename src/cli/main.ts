@@ -18,13 +18,15 @@ const COMMANDS: readonly AnyCommand[] = [sample, parity, inspect, emit, doctor, 
 /** A failure of ours, not the user's. */
 const OUR_BUG = 70;
 
+const FIRST_OPTIONS = ['--help', '--version'];
+
 const chosen = (name: string): AnyCommand => {
   const found = COMMANDS.find((command) => command.name === name);
   if (found !== undefined) return found;
   const known = COMMANDS.map((command) => command.name);
-  return stop(name.startsWith('-')
-    ? `unknown option ${name}${nearest(name, ['--help', '--version']) === undefined ? '; a command comes first: ' + known.join(', ') : suggestion(name, ['--help', '--version'])}`
-    : `unknown command ${name}${suggestion(name, known)}`);
+  if (!name.startsWith('-')) return stop(`unknown command ${name}${suggestion(name, known)}`);
+  const isMistyped = nearest(name, FIRST_OPTIONS) !== undefined;
+  return stop(`unknown option ${name}${isMistyped ? suggestion(name, FIRST_OPTIONS) : `; a command comes first: ${known.join(', ')}`}`);
 };
 
 const dispatch = async (argv: readonly string[], terminal: Terminal): Promise<void> => {

@@ -30,8 +30,13 @@ const bar = (title: string): Progress => {
   const clock = makeClock();
   let shown = false;
   const view = new SingleBar({
-    format: `${title} {bar} {value}/{total} · {left} left`, barCompleteChar: '█', barIncompleteChar: '░', hideCursor: true, stopOnComplete: false,
-    stream: process.stderr, gracefulExit: false,
+    format: `${title} {bar} {value}/{total} · {left} left`,
+    barCompleteChar: '█',
+    barIncompleteChar: '░',
+    hideCursor: true,
+    stopOnComplete: false,
+    stream: process.stderr,
+    gracefulExit: false,
   });
   return {
     update: (done, all) => {
@@ -59,7 +64,8 @@ const lines = (title: string, note: Terminal['note']): Progress => {
   let last = performance.now();
   return {
     update: (done, all) => {
-      const left = clock(done, all), now = performance.now();
+      const left = clock(done, all),
+        now = performance.now();
       if (done < all && now - last < PAUSE) return;
       last = now;
       note(`${title} ${done}/${all}${done === all ? '' : ` · ${left} left`}`);

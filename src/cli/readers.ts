@@ -26,11 +26,14 @@ export const positive: Reader<number> = reader('N', 'a whole number of at least 
 
 /** Any 64-bit seed. */
 export const seed: Reader<bigint> = reader('N', 'a whole number from 0 to 18446744073709551615', (text) =>
-  /^\d+$/.test(text) && BigInt(text) < 2n ** 64n ? BigInt(text) : undefined);
+  /^\d+$/.test(text) && BigInt(text) < 2n ** 64n ? BigInt(text) : undefined,
+);
 
 /** A text that is used as it is, such as a path. */
-export const text = (placeholder: string): Reader<string> =>
-  ({ placeholder, read: (value) => (value === '' ? E.left('it is empty') : E.right(value)) });
+export const text = (placeholder: string): Reader<string> => ({
+  placeholder,
+  read: (value) => (value === '' ? E.left('it is empty') : E.right(value)),
+});
 
 export const choice = <A extends string>(...known: readonly A[]): Reader<A> => ({
   placeholder: known.join('|'),

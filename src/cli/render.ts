@@ -54,16 +54,23 @@ export const outputMistakes = async (outputs: Outputs, channels: number, size: I
   const named = KINDS.flatMap((kind) => (outputs[kind] === undefined ? [] : [{ kind, path: outputs[kind] }]));
   if (named.length === 0) return ['no output is asked for: give --out FILE.png, --gif FILE.gif or --npz FILE.npz'];
   const pixels = count * size.height * size.width * outputs.scale ** 2;
-  const writable = await Promise.all(named.map(async ({ path }) => {
-    const checked = await checkWritable(path)();
-    return checked._tag === 'Left' ? [checked.left.message] : [];
-  }));
+  const writable = await Promise.all(
+    named.map(async ({ path }) => {
+      const checked = await checkWritable(path)();
+      return checked._tag === 'Left' ? [checked.left.message] : [];
+    }),
+  );
   return [
-    ...named.filter(({ kind, path }) => !EXTENSIONS[kind].test(path) && !path.startsWith('/dev/'))
+    ...named
+      .filter(({ kind, path }) => !EXTENSIONS[kind].test(path) && !path.startsWith('/dev/'))
       .map(({ kind, path }) => `${OPTION_OF[kind]} ${path}: this writes ${kind.toUpperCase()}, so the name should end in .${kind}`),
     ...(new Set(named.map(({ path }) => resolve(path))).size < named.length ? ['two outputs have the same name'] : []),
-    ...(outputs.png !== undefined && pixels > MOST_PIXELS ? [`--out: a sheet of ${count} images is too large to look at; use --npz for many images`] : []),
-    ...((outputs.png ?? outputs.gif) !== undefined && channels !== 1 && channels !== 3 ? [`pictures have 1 or 3 channels, this model has ${channels}; use --npz`] : []),
+    ...(outputs.png !== undefined && pixels > MOST_PIXELS
+      ? [`--out: a sheet of ${count} images is too large to look at; use --npz for many images`]
+      : []),
+    ...((outputs.png ?? outputs.gif) !== undefined && channels !== 1 && channels !== 3
+      ? [`pictures have 1 or 3 channels, this model has ${channels}; use --npz`]
+      : []),
     ...writable.flat(),
   ];
 };
@@ -97,7 +104,13 @@ export const sheetColumns = (count: number): number => {
 };
 
 /** What pictures are made of, while images stream by. */
-const makeAlbum = ({ model: { config: { in_channels } }, size: { height, width }, outputs: { png, gif, scale } }: RenderRequest) => {
+const makeAlbum = ({
+  model: {
+    config: { in_channels },
+  },
+  size: { height, width },
+  outputs: { png, gif, scale },
+}: RenderRequest) => {
   const pictures: Picture[] = [];
   const ways: (readonly Picture[])[] = [];
   const arranged = (images: readonly Picture[]): Picture => contactSheet(images, { columns: sheetColumns(images.length) });
@@ -116,16 +129,29 @@ const makeAlbum = ({ model: { config: { in_channels } }, size: { height, width }
 async function* stream(request: RenderRequest, terminal: Terminal, see: (image: SampledImage) => void): AsyncGenerator<SampledImage> {
   const { backend, model, plan, size, seed, labels, first, end, outputs } = request;
   const tokens = (size.height * size.width) / model.config.patch_size ** 2;
-  const compiling = makeProgress('compiling', terminal), sampling = makeProgress('sampling', terminal);
+  const compiling = makeProgress('compiling', terminal),
+    sampling = makeProgress('sampling', terminal);
   const images = sample({
-    backend, model, plan, size, seed, labels, first, end, batch: request.batch ?? suitableBatch(backend, tokens), trajectory: outputs.gif !== undefined,
+    backend,
+    model,
+    plan,
+    size,
+    seed,
+    labels,
+    first,
+    end,
+    batch: request.batch ?? suitableBatch(backend, tokens),
+    trajectory: outputs.gif !== undefined,
     signal: terminal.signal,
     onCompiled: (ready, all) => {
       if (all >= SLOW_TO_COMPILE) compiling.update(ready, all);
       if (ready === all) compiling.end();
     },
     onStep: sampling.update,
-    onLower: (batch, { message }) => { sampling.end(); terminal.note(`the batch is lowered to ${batch}: ${message}`); },
+    onLower: (batch, { message }) => {
+      sampling.end();
+      terminal.note(`the batch is lowered to ${batch}: ${message}`);
+    },
   });
   try {
     for await (const image of images) {
@@ -144,10 +170,20 @@ const SLOW_TO_COMPILE = 10;
 
 /** Samples and writes; gives the paths that were written. The outputs must be without mistakes. */
 export const render = async (request: RenderRequest, terminal: Terminal): Promise<readonly string[]> => {
-  const { model: { config: { in_channels: channels } }, size: { height, width }, first, end, outputs: { png, gif, npz } } = request;
-  const album = makeAlbum(request), stoppable = { signal: terminal.signal };
+  const {
+    model: {
+      config: { in_channels: channels },
+    },
+    size: { height, width },
+    first,
+    end,
+    outputs: { png, gif, npz },
+  } = request;
+  const album = makeAlbum(request),
+    stoppable = { signal: terminal.signal };
   const images = stream(request, terminal, album.add);
-  if (npz !== undefined) await settle(writeNpz(npz, { count: end - first, height, width, channels }, bytesOf(images, channels, height * width), stoppable));
+  if (npz !== undefined)
+    await settle(writeNpz(npz, { count: end - first, height, width, channels }, bytesOf(images, channels, height * width), stoppable));
   else for await (const _image of images); // seen by the album
   if (png !== undefined) await settle(writePng(png, album.sheet(), stoppable));
   if (gif !== undefined) await settle(writeGif(gif, album.frames(), stoppable));

@@ -18,7 +18,10 @@ export const editDistance = (a: string, b: string): number => {
 /** The nearest known word, if it is near enough to be meant. */
 export const nearest = (word: string, known: readonly string[]): string | undefined => {
   const lower = word.toLowerCase();
-  const scored = known.map((candidate) => ({ candidate, distance: lower.length > 2 && candidate.startsWith(lower) ? 1 : editDistance(lower, candidate) }));
+  const scored = known.map((candidate) => ({
+    candidate,
+    distance: lower.length > 2 && candidate.startsWith(lower) ? 1 : editDistance(lower, candidate),
+  }));
   const [best] = scored.sort((a, b) => a.distance - b.distance);
   return best !== undefined && best.distance <= Math.max(1, Math.floor(word.length / 2.5)) ? best.candidate : undefined;
 };

@@ -25,18 +25,36 @@ export interface Cli {
 /** Bundles the command line into a file of this process. Inside the project, so that it finds its packages. */
 export const buildCli = async (): Promise<Cli> => {
   const file = inProject('.cache', `test-cli-${process.pid}.mjs`);
-  const { dependencies } = JSON.parse(await readFile(inProject('package.json'), 'utf8')) as { readonly dependencies: Record<string, string> }; // npm's format
+  const described = await readFile(inProject('package.json'), 'utf8');
+  const { dependencies } = JSON.parse(described) as { readonly dependencies: Record<string, string> }; // npm's format
   await build({
-    absWorkingDir: ROOT, entryPoints: ['src/cli/main.ts'], outfile: file, bundle: true, format: 'esm', platform: 'node', target: 'es2022', logLevel: 'warning',
-    mainFields: ['module', 'main'], external: [...Object.keys(dependencies).filter((name) => name !== 'fp-ts'), '@sparticuz/chromium'],
+    absWorkingDir: ROOT,
+    entryPoints: ['src/cli/main.ts'],
+    outfile: file,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'es2022',
+    logLevel: 'warning',
+    mainFields: ['module', 'main'],
+    external: [...Object.keys(dependencies).filter((name) => name !== 'fp-ts'), '@sparticuz/chromium'],
     define: { PIXNERD_VERSION: '"test"' },
   });
-  const launch = (args: readonly string[], env: Readonly<Record<string, string>>, onNote: (text: string, child: ChildProcess) => void): Promise<Ended> =>
+  const launch = (
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+    onNote: (text: string, child: ChildProcess) => void,
+  ): Promise<Ended> =>
     new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [file, ...args], { cwd: ROOT, env: { ...process.env, ...env } });
       let [out, err] = ['', ''];
-      child.stdout.on('data', (data: Buffer) => { out += data.toString(); });
-      child.stderr.on('data', (data: Buffer) => { err += data.toString(); onNote(err, child); });
+      child.stdout.on('data', (data: Buffer) => {
+        out += data.toString();
+      });
+      child.stderr.on('data', (data: Buffer) => {
+        err += data.toString();
+        onNote(err, child);
+      });
       child.on('error', reject);
       child.on('close', (code) => resolve({ code, out, err }));
     });

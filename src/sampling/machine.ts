@@ -57,7 +57,13 @@ export interface Programs {
 type Result<A> = Promise<E.Either<BackendError, A>>;
 
 /** One output of a run. Only the network is waited for: the small programs before and after it queue up. */
-const runFor = async (executable: Executable, output: string, inputs: Inputs, signal: AbortSignal | undefined, wait = false): Result<BackendTensor> => {
+const runFor = async (
+  executable: Executable,
+  output: string,
+  inputs: Inputs,
+  signal: AbortSignal | undefined,
+  wait = false,
+): Result<BackendTensor> => {
   const made = await executable.run(inputs, { wait, ...(signal && { signal }) })();
   return E.isLeft(made) ? made : E.right(made.right[output]!); // the graphs are ours
 };
@@ -78,22 +84,27 @@ const makeShelf = (load: (name: string, graph: Graph, sizes: Readonly<Record<str
 };
 
 /** Compiles and loads the network for a batch (for twice as many where guidance needs it). */
-export const loadPrograms = (request: MachineRequest): TaskEither<BackendError, Programs> => async () => {
-  const { backend, config, graph, weights, plan, size, batch, signal, onCompiled } = request;
-  const rows = isGuided(plan) ? 2 * batch : batch;
-  const sizes = sizesOf(config, { batch: rows, ...size });
-  if (E.isLeft(sizes)) return E.left<BackendError>({ kind: 'input', message: sizes.left.join('; ') });
-  const abort = signal && { signal };
-  const network = await backend.load({ graph, sizes: sizes.right, name: 'pixnerd', weights, ...abort, ...(onCompiled && { onCompiled }) })();
-  if (E.isLeft(network)) return network;
-  const shelf = makeShelf((name, small, bound) => backend.load({ name, graph: small, sizes: bound, ...abort }));
-  const parts: Parts = { network: network.right, shelf, rows, batch, config, pixels: size.height * size.width, guidance: plan.guidance, signal };
-  return E.right({
-    batch,
-    machine: (inputs) => machineOf(parts, inputs),
-    dispose: () => { network.right.dispose(); shelf.dispose(); },
-  });
-};
+export const loadPrograms =
+  (request: MachineRequest): TaskEither<BackendError, Programs> =>
+  async () => {
+    const { backend, config, graph, weights, plan, size, batch, signal, onCompiled } = request;
+    const rows = isGuided(plan) ? 2 * batch : batch;
+    const sizes = sizesOf(config, { batch: rows, ...size });
+    if (E.isLeft(sizes)) return E.left<BackendError>({ kind: 'input', message: sizes.left.join('; ') });
+    const abort = signal && { signal };
+    const network = await backend.load({ graph, sizes: sizes.right, name: 'pixnerd', weights, ...abort, ...(onCompiled && { onCompiled }) })();
+    if (E.isLeft(network)) return network;
+    const shelf = makeShelf((name, small, bound) => backend.load({ name, graph: small, sizes: bound, ...abort }));
+    const parts: Parts = { network: network.right, shelf, rows, batch, config, pixels: size.height * size.width, guidance: plan.guidance, signal };
+    return E.right({
+      batch,
+      machine: (inputs) => machineOf(parts, inputs),
+      dispose: () => {
+        network.right.dispose();
+        shelf.dispose();
+      },
+    });
+  };
 
 interface Parts {
   readonly network: Executable;
@@ -132,7 +143,12 @@ const guided = async (parts: Parts, x: BackendTensor, t: number, scale: number, 
   return v;
 };
 
-const combined = async (parts: Parts, terms: readonly Weighted<BackendTensor>[], noise: Noise | undefined, draw: BatchInputs['draw']): Result<BackendTensor> => {
+const combined = async (
+  parts: Parts,
+  terms: readonly Weighted<BackendTensor>[],
+  noise: Noise | undefined,
+  draw: BatchInputs['draw'],
+): Result<BackendTensor> => {
   const { shelf, batch, config, pixels, signal } = parts;
   const tensors = [...terms.map(({ tensor }) => tensor), ...(noise === undefined ? [] : [draw(noise.draw)])];
   const coefficients = [...terms.map(({ coefficient }) => coefficient), ...(noise === undefined ? [] : [noise.coefficient])];

@@ -22,11 +22,16 @@ export interface C2iModel {
 
 /** Readers of the named tensors; what is wrong with one is thrown, as `WeightSource` has it. */
 export const weightSource = (weights: Weights, names: readonly string[] = weights.names()): WeightSource =>
-  Object.fromEntries(names.map((name) => [name, async () => {
-    const read = await weights.read(name)();
-    if (E.isLeft(read)) throw new Error(read.left.message);
-    return read.right;
-  }]));
+  Object.fromEntries(
+    names.map((name) => [
+      name,
+      async () => {
+        const read = await weights.read(name)();
+        if (E.isLeft(read)) throw new Error(read.left.message);
+        return read.right;
+      },
+    ]),
+  );
 
 /** The model in open weights. Errors: `mismatch`, with everything that is missing, extra or of a wrong shape. */
 export const modelOf = (file: Weights): E.Either<FileError, C2iModel> => {
@@ -39,13 +44,15 @@ export const modelOf = (file: Weights): E.Either<FileError, C2iModel> => {
 };
 
 /** Opens a checkpoint or safetensors file as a model. Only directories are read. Errors: those of `openWeights` and `modelOf`. */
-export const openModel = (path: string, options: WeightsOptions = {}): TaskEither<FileError, C2iModel> => async () => {
-  const weights = await openWeights(path, options)();
-  if (E.isLeft(weights)) return weights;
-  const model = modelOf(weights.right);
-  if (E.isLeft(model)) await weights.right.close();
-  return model;
-};
+export const openModel =
+  (path: string, options: WeightsOptions = {}): TaskEither<FileError, C2iModel> =>
+  async () => {
+    const weights = await openWeights(path, options)();
+    if (E.isLeft(weights)) return weights;
+    const model = modelOf(weights.right);
+    if (E.isLeft(model)) await weights.right.close();
+    return model;
+  };
 
 /** The size of the images that a model was trained on, where its file says so: `image` in the metadata is [channels, height, width]. */
 export const trainedSize = (metadata: Readonly<Record<string, string>>): ImageSize | undefined => {

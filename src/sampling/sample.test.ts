@@ -9,8 +9,18 @@ import { planned, TINY, tinyModel } from './test-model.ts';
 const MODEL = tinyModel();
 const PLAN = planned({ sampler: 'adams', steps: 3, guidance: 2, interval: [0, 1] });
 
-const request = (backend: Backend, changes: Partial<SampleRequest> = {}): SampleRequest =>
-  ({ backend, model: MODEL, plan: PLAN, size: { height: 8, width: 8 }, seed: 5, labels: [2, 0], first: 0, end: 5, batch: 5, ...changes });
+const request = (backend: Backend, changes: Partial<SampleRequest> = {}): SampleRequest => ({
+  backend,
+  model: MODEL,
+  plan: PLAN,
+  size: { height: 8, width: 8 },
+  seed: 5,
+  labels: [2, 0],
+  first: 0,
+  end: 5,
+  batch: 5,
+  ...changes,
+});
 
 /** All images; a failure fails the test. */
 const images = async (asked: SampleRequest): Promise<readonly SampledImage[]> => {
@@ -32,7 +42,11 @@ const difference = (a: readonly SampledImage[], b: readonly SampledImage[]): num
   Math.max(...a.flatMap((image, i) => Array.from(image.values, (value, j) => Math.abs(value - b[i]!.values[j]!))));
 
 test('shards cover all images once, in order', () => {
-  for (const [count, parts] of [[10, 3], [2, 5], [50000, 8]] as const) {
+  for (const [count, parts] of [
+    [10, 3],
+    [2, 5],
+    [50000, 8],
+  ] as const) {
     const ranges = Array.from({ length: parts }, (_, i) => shardRange(count, { index: i + 1, count: parts }));
     expect(ranges[0]![0]).toBe(0);
     expect(ranges.at(-1)![1]).toBe(count);
@@ -45,7 +59,13 @@ describe('on the reference', () => {
 
   test('image i gets labels[i mod n], and all are of the asked shape', async () => {
     const made = await images(request(reference));
-    expect(made.map(({ index, label }) => [index, label])).toEqual([[0, 2], [1, 0], [2, 2], [3, 0], [4, 2]]);
+    expect(made.map(({ index, label }) => [index, label])).toEqual([
+      [0, 2],
+      [1, 0],
+      [2, 2],
+      [3, 0],
+      [4, 2],
+    ]);
     for (const { values } of made) expect(values.length).toBe(64);
     expect(made[0]!.values.some(Number.isNaN)).toBe(false);
   });
@@ -82,7 +102,14 @@ describe('on the reference', () => {
 
   test('an abort ends the stream with `aborted`', async () => {
     const controller = new AbortController();
-    const last = await lastOf(request(reference, { signal: controller.signal, onStep: (done) => { if (done === 1) controller.abort(); } }));
+    const last = await lastOf(
+      request(reference, {
+        signal: controller.signal,
+        onStep: (done) => {
+          if (done === 1) controller.abort();
+        },
+      }),
+    );
     expect(last).toMatchObject({ _tag: 'Left', left: { kind: 'aborted' } });
   });
 
@@ -120,8 +147,13 @@ describe('on a WebGPU adapter', () => {
     let refused = 0;
     const tight: Backend = {
       ...backend,
-      load: (wanted) => (Number(wanted.sizes['B']) > 4 && wanted.name === 'pixnerd'
-        ? async () => { refused++; return E.left({ kind: 'memory', message: 'out of GPU memory' }); } : backend.load(wanted)),
+      load: (wanted) =>
+        Number(wanted.sizes['B']) > 4 && wanted.name === 'pixnerd'
+          ? async () => {
+              refused++;
+              return E.left({ kind: 'memory', message: 'out of GPU memory' });
+            }
+          : backend.load(wanted),
     };
     const made = await images(request(tight, { onLower: (batch) => lowered.push(batch) }));
     expect([refused, lowered]).toEqual([2, [3, 2]]);
@@ -131,7 +163,13 @@ describe('on a WebGPU adapter', () => {
   test('a device that is lost half-way is a readable failure', async () => {
     const opened = await openBackend('wgsl')();
     if (E.isLeft(opened)) throw new Error(opened.left.message);
-    const last = await lastOf(request(opened.right, { onStep: (done) => { if (done === 2) opened.right.close(); } }));
+    const last = await lastOf(
+      request(opened.right, {
+        onStep: (done) => {
+          if (done === 2) opened.right.close();
+        },
+      }),
+    );
     expect(last).toMatchObject({ _tag: 'Left', left: { kind: 'lost' } });
     expect(JSON.stringify(last)).toContain('was lost');
   });

@@ -48,8 +48,10 @@ export interface SampledImage {
 }
 
 /** Part k of n (from 1) of `count` images in a row: [first, end). */
-export const shardRange = (count: number, { index, count: parts }: { readonly index: number; readonly count: number }): readonly [first: number, end: number] =>
-  [Math.floor((count * (index - 1)) / parts), Math.floor((count * index) / parts)];
+export const shardRange = (
+  count: number,
+  { index, count: parts }: { readonly index: number; readonly count: number },
+): readonly [first: number, end: number] => [Math.floor((count * (index - 1)) / parts), Math.floor((count * index) / parts)];
 
 /** Images at once such that all batches are of nearly the same size: 17 in batches of at most 16 are 9 and 8. */
 const evenBatch = (count: number, most: number): number => Math.ceil(count / Math.ceil(count / most));
@@ -60,13 +62,18 @@ interface Batch {
   readonly wanted: number;
 }
 
-const batchAt = (next: number, size: number, end: number): Batch =>
-  ({ indices: Array.from({ length: size }, (_, i) => next + i), wanted: Math.min(size, end - next) });
+const batchAt = (next: number, size: number, end: number): Batch => ({
+  indices: Array.from({ length: size }, (_, i) => next + i),
+  wanted: Math.min(size, end - next),
+});
 
 const joined = (parts: readonly Float32Array[]): Float32Array<ArrayBuffer> => {
   const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
-  for (const part of parts) { all.set(part, at); at += part.length; }
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
   return all;
 };
 
@@ -79,15 +86,31 @@ const imagesOf = (elements: Elements, { wanted, indices }: Batch): readonly Floa
 };
 
 /** One batch from noise to images. */
-const sampleBatch = async (request: SampleRequest, programs: Programs, batch: Batch, noise: (image: number) => Float32Array, onVelocity: () => void): Result<readonly SampledImage[]> => {
-  const { backend, model: { config }, plan, size, seed, labels, trajectory = false, signal } = request;
+const sampleBatch = async (
+  request: SampleRequest,
+  programs: Programs,
+  batch: Batch,
+  noise: (image: number) => Float32Array,
+  onVelocity: () => void,
+): Result<readonly SampledImage[]> => {
+  const {
+    backend,
+    model: { config },
+    plan,
+    size,
+    seed,
+    labels,
+    trajectory = false,
+    signal,
+  } = request;
   const shape = [batch.indices.length, config.in_channels, size.height, size.width];
   const perImage = config.in_channels * size.height * size.width;
   const own = batch.indices.map((index) => labels[index % labels.length]!); // there is one at least
   const read = (tensor: BackendTensor): Result<Elements> => tensor.read(signal && { signal })();
   const points: (readonly Float32Array[])[] = [];
   const watch: Observer<BackendError, BackendTensor> = trajectory
-    ? { x: (tensor) => async () => E.map((elements: Elements) => points.push(imagesOf(elements, batch)))(await read(tensor)) } : {};
+    ? { x: (tensor) => async () => E.map((elements: Elements) => points.push(imagesOf(elements, batch)))(await read(tensor)) }
+    : {};
 
   const start = await backend.upload(shape, joined(batch.indices.map(noise)))();
   if (E.isLeft(start)) return start;
@@ -97,8 +120,14 @@ const sampleBatch = async (request: SampleRequest, programs: Programs, batch: Ba
   if (E.isLeft(last)) return last;
   const elements = await read(last.right);
   last.right.dispose();
-  return E.map((all: Elements) => imagesOf(all, batch).map((values, i): SampledImage =>
-    ({ index: batch.indices[i]!, label: own[i]!, values, trajectory: points.map((images) => images[i]!) })))(elements);
+  return E.map((all: Elements) =>
+    imagesOf(all, batch).map((values, i): SampledImage => ({
+      index: batch.indices[i]!,
+      label: own[i]!,
+      values,
+      trajectory: points.map((images) => images[i]!),
+    })),
+  )(elements);
 };
 
 const NO_LABELS: BackendError = { kind: 'input', message: 'no labels are given; each image needs a class' };
@@ -108,32 +137,63 @@ const NO_LABELS: BackendError = { kind: 'input', message: 'no labels are given; 
  * at a time exceeds, a lost device, `aborted`.
  */
 export async function* sample(request: SampleRequest): AsyncGenerator<E.Either<BackendError, SampledImage>, void, undefined> {
-  const { first, end, plan, seed, size, model: { config, graph, weights }, backend, signal, onCompiled, onStep, onLower } = request;
-  if (request.labels.length === 0) { yield E.left(NO_LABELS); return; }
+  const {
+    first,
+    end,
+    plan,
+    seed,
+    size,
+    model: { config, graph, weights },
+    backend,
+    signal,
+    onCompiled,
+    onStep,
+    onLower,
+  } = request;
+  if (request.labels.length === 0) {
+    yield E.left(NO_LABELS);
+    return;
+  }
   const calls = networkTimes(plan).length;
   const noise = noiseStream(seed, [config.in_channels, size.height, size.width]);
-  const load = (most: number) => loadFitting(most, (batch) =>
-    loadPrograms({ backend, config, graph, weights, plan, size, batch, ...(signal && { signal }), ...(onCompiled && { onCompiled }) }), onLower)();
-  let next = first, done = 0, programs: Programs | undefined;
+  const load = (most: number) =>
+    loadFitting(
+      most,
+      (batch) => loadPrograms({ backend, config, graph, weights, plan, size, batch, ...(signal && { signal }), ...(onCompiled && { onCompiled }) }),
+      onLower,
+    )();
+  let next = first,
+    done = 0,
+    programs: Programs | undefined;
   try {
     while (next < end) {
       if (programs === undefined) {
         const loaded = await load(evenBatch(end - next, Math.max(1, request.batch)));
-        if (E.isLeft(loaded)) { yield loaded; return; }
+        if (E.isLeft(loaded)) {
+          yield loaded;
+          return;
+        }
         programs = loaded.right.loaded;
       }
-      const { batch: capacity } = programs, before = done;
+      const { batch: capacity } = programs,
+        before = done;
       const all = before + Math.ceil((end - next) / capacity) * calls;
       const batch = batchAt(next, capacity, end);
       onStep?.(done, all);
       const images = await sampleBatch(request, programs, batch, noise, () => onStep?.(++done, all));
       if (E.isLeft(images)) {
-        if (images.left.kind !== 'memory' || capacity === 1) { yield images; return; }
+        if (images.left.kind !== 'memory' || capacity === 1) {
+          yield images;
+          return;
+        }
         // memory may end in the middle: the same images again, fewer at once
         programs.dispose();
         programs = await lowered(load, Math.ceil(capacity / 2), images.left, onLower);
         done = before;
-        if (programs === undefined) { yield images; return; }
+        if (programs === undefined) {
+          yield images;
+          return;
+        }
         continue;
       }
       for (const image of images.right) yield E.right(image);
@@ -145,7 +205,10 @@ export async function* sample(request: SampleRequest): AsyncGenerator<E.Either<B
 }
 
 const lowered = async (
-  load: (most: number) => Promise<E.Either<BackendError, { readonly loaded: Programs }>>, batch: number, why: BackendError, onLower: SampleRequest['onLower'],
+  load: (most: number) => Promise<E.Either<BackendError, { readonly loaded: Programs }>>,
+  batch: number,
+  why: BackendError,
+  onLower: SampleRequest['onLower'],
 ): Promise<Programs | undefined> => {
   onLower?.(batch, why);
   const loaded = await load(batch);

@@ -9,15 +9,26 @@ import { plan } from '../../models/sampling/sampler.ts';
 import type { C2iModel } from './model.ts';
 
 export const TINY: C2iConfig = {
-  in_channels: 1, patch_size: 4, num_groups: 2, hidden_size: 16, hidden_size_x: 4, num_blocks: 2, num_cond_blocks: 1, nerf_mlpratio: 2, num_classes: 3,
+  in_channels: 1,
+  patch_size: 4,
+  num_groups: 2,
+  hidden_size: 16,
+  hidden_size_x: 4,
+  num_blocks: 2,
+  num_cond_blocks: 1,
+  nerf_mlpratio: 2,
+  num_classes: 3,
 };
 
 /** The weights of a configuration by name. */
 export const hashedWeights = (config: C2iConfig): Readonly<Record<string, Float32Array<ArrayBuffer>>> =>
   Object.fromEntries(Object.entries(parameterShapes(config)).map(([name, shape]) => [name, recipeTensor(name, shape)]));
 
-export const tinyModel = (config: C2iConfig = TINY): Pick<C2iModel, 'config' | 'graph' | 'weights'> =>
-  ({ config, graph: velocityGraph(config), weights: hashedWeights(config) });
+export const tinyModel = (config: C2iConfig = TINY): Pick<C2iModel, 'config' | 'graph' | 'weights'> => ({
+  config,
+  graph: velocityGraph(config),
+  weights: hashedWeights(config),
+});
 
 /** The plan of options that are right. */
 export const planned = (options: SamplerOptions): SamplerPlan => {

@@ -40,12 +40,17 @@ export const demo = command({
     const model = await settle(openModel(inPackage('models', 'weights', 'fashion.safetensors')));
     const labels = Array.from({ length: model.config.num_classes }, (_, label) => label);
     const outputs = { png: join(folder, 'clothes.png'), gif: join(folder, 'clothes.gif'), npz: undefined, scale: 4 };
-    await mkdir(folder, { recursive: true }).catch((thrown: NodeJS.ErrnoException) => stopAt([`${folder}: the folder cannot be made (${thrown.code})`]));
+    await mkdir(folder, { recursive: true }).catch((thrown: NodeJS.ErrnoException) =>
+      stopAt([`${folder}: the folder cannot be made (${thrown.code})`]),
+    );
     await checkBeforeWork([], outputs, model.config.in_channels, SIZE, labels.length);
     const backend = await settle(openBackend('wgsl', { adapter }));
     terminal.note(backend.notice);
     terminal.note(`one of each: ${classNames(model.file.metadata).join(', ')}`);
-    const written = await render({ backend, model, plan: made.right, size: SIZE, seed: start, labels, first: 0, end: labels.length, batch: labels.length, outputs }, terminal);
+    const written = await render(
+      { backend, model, plan: made.right, size: SIZE, seed: start, labels, first: 0, end: labels.length, batch: labels.length, outputs },
+      terminal,
+    );
     for (const path of written) terminal.out(path);
     await model.file.close();
     backend.close();

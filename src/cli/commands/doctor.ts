@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { type Graph, inputName, makeGraph } from '../../../dsl/graph/graph.ts';
+import type { Node } from '../../../dsl/graph/node.ts';
 import { add, input, matmul, rmsNorm, softmax } from '../../../dsl/index.ts';
 import { evaluateBounded } from '../../../compiler/reference/evaluate.ts';
 import { compareWithBound } from '../../../compiler/reference/compare.ts';
@@ -27,17 +28,21 @@ interface SelfTest {
   readonly problem?: string;
 }
 
-const ROWS = 33, WIDTH = 48;
+const ROWS = 33,
+  WIDTH = 48;
 
 /** A norm, a product, a softmax: every kind of kernel that the model has, on shapes that no tile divides. */
 const testGraph = (): Graph => {
-  const x = input('x', [ROWS, WIDTH]), w = input('w', [WIDTH, WIDTH]), g = input('g', [WIDTH]);
+  const x = input('x', [ROWS, WIDTH]),
+    w = input('w', [WIDTH, WIDTH]),
+    g = input('g', [WIDTH]);
   return makeGraph({ y: softmax(matmul(rmsNorm(x, g, 1e-6), w), -1), z: add(x, x) }, [x, w, g]);
 };
 
 const selfTest = async (backend: Backend): Promise<SelfTest> => {
   const graph = testGraph();
-  const feeds = Object.fromEntries(graph.inputs.map((node) => [inputName(node), recipeTensor(`doctor.${inputName(node)}`, node.shape as number[])])); // literal sizes
+  const data = (node: Node): Float32Array => recipeTensor(`doctor.${inputName(node)}`, node.shape as number[]); // all sizes are numbers
+  const feeds = Object.fromEntries(graph.inputs.map((node) => [inputName(node), data(node)]));
   const started = performance.now();
   const loaded = await backend.load({ graph, sizes: {}, name: 'self-test' })();
   if (E.isLeft(loaded)) return { ok: false, problem: loaded.left.message };
@@ -70,8 +75,12 @@ const softwareFallback = (): string => {
 const driverOf = (): string => process.env['VK_DRIVER_FILES'] ?? process.env['VK_ICD_FILENAMES'] ?? 'chosen by the system';
 
 const versions = () => ({
-  pixnerd: VERSION, node: process.version, webgpu: packageVersion('webgpu'), platform: `${process.platform}-${process.arch}`,
-  processors: availableParallelism(), memoryGiB: Math.round(totalmem() / 2 ** 30),
+  pixnerd: VERSION,
+  node: process.version,
+  webgpu: packageVersion('webgpu'),
+  platform: `${process.platform}-${process.arch}`,
+  processors: availableParallelism(),
+  memoryGiB: Math.round(totalmem() / 2 ** 30),
 });
 
 const FEATURES_OF_INTEREST = ['shader-f16', 'subgroups', 'timestamp-query'];
@@ -80,12 +89,14 @@ const profileLines = (profile: AdapterProfile): readonly string[] => [
   `  vendor ${profile.vendor || '?'}, architecture ${profile.architecture || '?'}, device ${profile.device || '?'}`,
   `  scheduled as a ${profile.class === 'cpu' ? 'software adapter (cpu)' : 'GPU (gpu)'}`,
   ...FEATURES_OF_INTEREST.map((feature) => `  ${feature}: ${profile.features.includes(feature) ? 'yes' : 'no'}`),
-  '  limits:', ...Object.entries(profile.limits).map(([name, value]) => `    ${name} ${value}`),
+  '  limits:',
+  ...Object.entries(profile.limits).map(([name, value]) => `    ${name} ${value}`),
 ];
 
 const testLine = ({ ok, worst, milliseconds, problem }: SelfTest): string =>
-  ok ? `self-test: passed in ${milliseconds} ms (largest error ${((worst ?? 0) * 100).toFixed(1)} % of what rounding allows)`
-  : `self-test: FAILED: ${problem ?? `the largest error is ${worst?.toFixed(1)} times what rounding allows`}`;
+  ok
+    ? `self-test: passed in ${milliseconds} ms (largest error ${((worst ?? 0) * 100).toFixed(1)} % of what rounding allows)`
+    : `self-test: FAILED: ${problem ?? `the largest error is ${worst?.toFixed(1)} times what rounding allows`}`;
 
 export const doctor = command({
   name: 'doctor',
@@ -105,9 +116,20 @@ export const doctor = command({
     const backend = found && wgslBackend(found.device, found.notice);
     const test: SelfTest = backend === undefined ? { ok: false, problem: E.isLeft(opened) ? opened.left.message : '' } : await selfTest(backend);
     const profile = found?.device.profile;
-    if (json) out(JSON.stringify({ ...known, notice: found?.notice ?? null, adapter: profile ? adapterName(profile) : null, profile: profile ?? null, selfTest: test }, null, 2));
+    if (json)
+      out(
+        JSON.stringify(
+          { ...known, notice: found?.notice ?? null, adapter: profile ? adapterName(profile) : null, profile: profile ?? null, selfTest: test },
+          null,
+          2,
+        ),
+      );
     else {
-      out(Object.entries(known.versions).map(([name, value]) => `${name} ${value}`).join(', '));
+      out(
+        Object.entries(known.versions)
+          .map(([name, value]) => `${name} ${value}`)
+          .join(', '),
+      );
       out(`driver: ${known.driver}`);
       out(`software fallback: ${known.softwareFallback}`);
       out(found?.notice ?? 'adapter: none');

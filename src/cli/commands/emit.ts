@@ -39,7 +39,9 @@ const sourceIn = async (path: string): Promise<Source> => {
 const sourceOf = async (path: string | undefined, model: PresetName | undefined): Promise<Source> => {
   if (path !== undefined && model !== undefined) return stop('give either a file or --model, not both');
   if (path !== undefined) return sourceIn(path);
-  return model === undefined ? stop(`say of what: a file of weights, or --model ${presets.join('|')}`) : { name: model, config: PRESETS[model], size: undefined };
+  return model === undefined
+    ? stop(`say of what: a file of weights, or --model ${presets.join('|')}`)
+    : { name: model, config: PRESETS[model], size: undefined };
 };
 
 /** 256 for patch 16 as in the paper, else four patches. */
@@ -61,16 +63,21 @@ const profileIn = (path: string, content: string): Profile => {
   }
   const inner = typeof value === 'object' && value !== null && 'profile' in value ? value.profile : value;
   const { class: adapterClass, limits = {}, features = [] } = (inner ?? {}) as Record<string, unknown>; // each field is checked
-  if (adapterClass !== 'cpu' && adapterClass !== 'gpu') return stop(`--profile ${path}: its class is ${JSON.stringify(adapterClass)}; it must be "cpu" or "gpu"`);
+  if (adapterClass !== 'cpu' && adapterClass !== 'gpu')
+    return stop(`--profile ${path}: its class is ${JSON.stringify(adapterClass)}; it must be "cpu" or "gpu"`);
   if (!isNumbers(limits)) return stop(`--profile ${path}: its limits must be numbers by their WebGPU names`);
-  if (!Array.isArray(features) || !features.every((feature) => typeof feature === 'string')) return stop(`--profile ${path}: its features must be a list of names`);
+  if (!Array.isArray(features) || !features.every((feature) => typeof feature === 'string'))
+    return stop(`--profile ${path}: its features must be a list of names`);
   return profileOf(adapterClass, limits, features);
 };
+
+const noFile = 'there is no such file; use gpu, cpu, or a file made by `pixnerd doctor --json`';
 
 const profileFor = async (name: string): Promise<Profile> => {
   if (name === 'gpu' || name === 'cpu') return PROFILES[name];
   const content = await readFile(name, 'utf8').catch((thrown: NodeJS.ErrnoException) =>
-    stop(`--profile ${name}: ${thrown.code === 'ENOENT' ? 'there is no such file; use gpu, cpu, or a file made by `pixnerd doctor --json`' : thrown.message}`));
+    stop(`--profile ${name}: ${thrown.code === 'ENOENT' ? noFile : thrown.message}`),
+  );
   return profileIn(name, content);
 };
 
@@ -83,21 +90,33 @@ const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(bytes 
 const planText = (program: Program): string => {
   const { kernels, dispatches, peakBytes, largestBinding } = summarize(program);
   const buffers = program.buffers.map(({ kind, label, bytes }, i) => `  b${i}  ${kind.padEnd(9)}  ${megabytes(bytes).padStart(11)}  ${label}`);
-  const runs = program.dispatches.map(({ kernel, workgroups, bindings, label }, i) =>
-    `  ${String(i).padStart(4)}  ${program.kernels[kernel]!.name}  ${workgroups.join(' x ')}  ${bindings.map(({ buffer, offset }) => `b${buffer}${offset === 0 ? '' : `+${offset}`}`).join(' ')}  # ${label}`);
+  const runs = program.dispatches.map(({ kernel, workgroups, bindings, label }, i) => {
+    const bound = bindings.map(({ buffer, offset }) => `b${buffer}${offset === 0 ? '' : `+${offset}`}`).join(' ');
+    return `  ${String(i).padStart(4)}  ${program.kernels[kernel]!.name}  ${workgroups.join(' x ')}  ${bound}  # ${label}`; // an index of the plan
+  });
   return [
     `${kernels} kernels, ${dispatches} dispatches, ${megabytes(peakBytes)} at once, largest binding ${megabytes(largestBinding)}`,
-    'needs:', ...Object.entries(program.limits).map(([name, value]) => `  ${name} ${value}`), ...program.features.map((feature) => `  ${feature}`),
-    'buffers:', ...buffers, 'dispatches:', ...runs, '',
+    'needs:',
+    ...Object.entries(program.limits).map(([name, value]) => `  ${name} ${value}`),
+    ...program.features.map((feature) => `  ${feature}`),
+    'buffers:',
+    ...buffers,
+    'dispatches:',
+    ...runs,
+    '',
   ].join('\n');
 };
 
 const stageText = (stage: StageName, made: Compilation, before: boolean): string => {
   switch (stage) {
-    case 'graph': return printGraph((before ? made.stages[0] : made.stages.at(-1))!.graph, { scopes: true }); // there is always a first
-    case 'kernels': return printKernels(made.kernels);
-    case 'wgsl': return wgslText(made.program);
-    case 'plan': return planText(made.program);
+    case 'graph':
+      return printGraph((before ? made.stages[0] : made.stages.at(-1))!.graph, { scopes: true }); // there is always a first
+    case 'kernels':
+      return printKernels(made.kernels);
+    case 'wgsl':
+      return wgslText(made.program);
+    case 'plan':
+      return planText(made.program);
   }
 };
 
@@ -130,7 +149,18 @@ export const emit = command({
     if (E.isLeft(made)) return stopAt(made.left.map(showCompileError));
     const { program } = made.right;
     if (!json) return out(stageText(stage, made.right, before).trimEnd());
-    const { class: adapterClass } = profile, { limits, features } = program;
-    out(JSON.stringify({ model: name, size: [imageSize.height, imageSize.width], batch, profile: adapterClass, ...summarize(program), limits, features }));
+    const { class: adapterClass } = profile,
+      { limits, features } = program;
+    out(
+      JSON.stringify({
+        model: name,
+        size: [imageSize.height, imageSize.width],
+        batch,
+        profile: adapterClass,
+        ...summarize(program),
+        limits,
+        features,
+      }),
+    );
   },
 });

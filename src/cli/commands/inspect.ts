@@ -36,7 +36,7 @@ interface Findings {
   readonly damaged?: readonly string[];
 }
 
-const prefixOf = (name: string): string => weightPrefixes.find((prefix) => name.startsWith(prefix)) ?? (/^[^.]+\./.exec(name)?.[0] ?? '');
+const prefixOf = (name: string): string => weightPrefixes.find((prefix) => name.startsWith(prefix)) ?? /^[^.]+\./.exec(name)?.[0] ?? '';
 
 const groupsOf = ({ tensors }: TensorFile): readonly Group[] => {
   const plain = ![...tensors.keys()].some((name) => weightPrefixes.some((prefix) => name.startsWith(prefix)));
@@ -89,29 +89,46 @@ const examine = async (file: TensorFile, check: boolean): Promise<Findings> => {
 const count = (n: number): string => n.toLocaleString('en-US');
 const shortened = (value: string): string => (value.length > 100 ? `${value.slice(0, 97)}...` : value);
 
-const listed = (title: string, lines: readonly string[], most = 12): readonly string[] => lines.length === 0 ? [] : [
-  `  ${title} (${lines.length}):`, ...lines.slice(0, most).map((line) => `    ${line}`), ...(lines.length > most ? [`    ... and ${lines.length - most} more (--json lists all)`] : []),
-];
+const listed = (title: string, lines: readonly string[], most = 12): readonly string[] =>
+  lines.length === 0
+    ? []
+    : [
+        `  ${title} (${lines.length}):`,
+        ...lines.slice(0, most).map((line) => `    ${line}`),
+        ...(lines.length > most ? [`    ... and ${lines.length - most} more (--json lists all)`] : []),
+      ];
 
 const modelLines = ({ model, problem }: Findings): readonly string[] => {
   if (model === undefined) return ['no class-to-image model:', `  ${problem ?? ''}`];
   const { prefix, config, parameters, missing, extra, wrongShape, wrongDType } = model;
-  const transformers = config.num_cond_blocks, nerfs = config.num_blocks - transformers;
+  const transformers = config.num_cond_blocks,
+    nerfs = config.num_blocks - transformers;
   const whole = missing.length + extra.length + wrongShape.length + wrongDType.length === 0;
   return [
     `class-to-image model${prefix === '' ? '' : ` (${prefix}*)`}: ${count(parameters)} parameters`,
     `  width ${config.hidden_size}, ${config.num_groups} heads, ${transformers} transformer and ${nerfs} NeRF blocks, patch ${config.patch_size}`,
-    `  NeRF width ${config.hidden_size_x}, ratio ${config.nerf_mlpratio}, ${config.in_channels} channels, ${config.num_classes} classes and the null class`,
+    `  NeRF width ${config.hidden_size_x}, ratio ${config.nerf_mlpratio}, ${config.in_channels} channels`,
+    `  ${config.num_classes} classes and the null class`,
     ...(whole ? ['  nothing is missing'] : []),
-    ...listed('missing', missing), ...listed('not of this model', extra),
-    ...listed('of another shape', wrongShape.map(({ name, got, want }) => `${name} is ${showShape(got)}, the model needs ${showShape(want)}`)),
-    ...listed('not floating-point', wrongDType.map(({ name, got }) => `${name} is ${got}`)),
+    ...listed('missing', missing),
+    ...listed('not of this model', extra),
+    ...listed(
+      'of another shape',
+      wrongShape.map(({ name, got, want }) => `${name} is ${showShape(got)}, the model needs ${showShape(want)}`),
+    ),
+    ...listed(
+      'not floating-point',
+      wrongDType.map(({ name, got }) => `${name} is ${got}`),
+    ),
   ];
 };
 
 const lines = (findings: Findings, all: boolean): readonly string[] => [
   `${findings.file}: ${findings.format}, ${findings.tensors.length} tensors`,
-  ...findings.groups.map(({ prefix, tensors, elements, dtypes }) => `  ${prefix === '' ? 'plain names' : `${prefix}*`}: ${tensors} tensors, ${count(elements)} elements, ${dtypes.join(', ')}`),
+  ...findings.groups.map(
+    ({ prefix, tensors, elements, dtypes }) =>
+      `  ${prefix === '' ? 'plain names' : `${prefix}*`}: ${tensors} tensors, ${count(elements)} elements, ${dtypes.join(', ')}`,
+  ),
   ...Object.entries(findings.metadata).map(([key, value]) => `  ${key}: ${shortened(value)}`),
   ...modelLines(findings),
   ...(findings.damaged === undefined ? [] : findings.damaged.length === 0 ? ['all values are finite'] : listed('damaged', findings.damaged)),

@@ -38,7 +38,7 @@ const OPTIONS = {
   npz: optional(text('FILE.npz'), 'all images as arr_0, uint8 [images, height, width, channels], streamed'),
   scale: withDefault(positive, 1, 'enlarges every pixel in pictures'),
   shard: optional(shard, 'samples only part k of n, from 1 to n'),
-  weights: withDefault(choice('ema', 'plain'), 'ema', 'which copy of a checkpoint\'s weights'),
+  weights: withDefault(choice('ema', 'plain'), 'ema', "which copy of a checkpoint's weights"),
   backend: withDefault(choice(...BACKENDS), 'wgsl', 'who computes'),
   adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU, for wgsl'),
 } as const;
@@ -47,8 +47,15 @@ type Given = Parsed<typeof OPTIONS>;
 
 /** Options that the chosen sampler does not know. */
 const misplaced = ({ values: { sampler }, given }: Given): readonly string[] => {
-  const known: Readonly<Record<string, readonly string[]>> = { order: ['adams'], exact: ['heun'], step: ['euler', 'heun'], noise: ['euler', 'heun'], interval: ['euler', 'adams'] };
-  return Object.entries(known).filter(([option, samplers]) => given.has(option) && !samplers.includes(sampler))
+  const known: Readonly<Record<string, readonly string[]>> = {
+    order: ['adams'],
+    exact: ['heun'],
+    step: ['euler', 'heun'],
+    noise: ['euler', 'heun'],
+    interval: ['euler', 'adams'],
+  };
+  return Object.entries(known)
+    .filter(([option, samplers]) => given.has(option) && !samplers.includes(sampler))
     .map(([option, samplers]) => `--${option} has no meaning for --sampler ${sampler}; it is for ${samplers.join(' and ')}`);
 };
 
@@ -57,9 +64,12 @@ const samplerOptions = ({ values }: Given): SamplerOptions => {
   const common = { steps, guidance, timeshift };
   const stepping = { ...(step !== undefined && { step }), ...(noise !== undefined && { noiseScheduler: noise }) };
   switch (values.sampler) {
-    case 'euler': return { sampler: 'euler', ...common, ...stepping, interval: guided };
-    case 'heun': return { sampler: 'heun', ...common, ...stepping, exact };
-    case 'adams': return { sampler: 'adams', ...common, interval: guided, ...(order !== undefined && { order }) };
+    case 'euler':
+      return { sampler: 'euler', ...common, ...stepping, interval: guided };
+    case 'heun':
+      return { sampler: 'heun', ...common, ...stepping, exact };
+    case 'adams':
+      return { sampler: 'adams', ...common, interval: guided, ...(order !== undefined && { order }) };
   }
 };
 
@@ -68,7 +78,10 @@ export const sample = command({
   summary: 'samples images from the weights of a model',
   options: OPTIONS,
   examples: [
-    ['pixnerd sample --checkpoint models/weights/fashion.safetensors --class 0-9 --size 32 --guidance 3 --scale 4 --out clothes.png', 'one image of each of ten classes, on one sheet'],
+    [
+      'pixnerd sample --checkpoint models/weights/fashion.safetensors --class 0-9 --size 32 --guidance 3 --scale 4 --out clothes.png',
+      'one image of each of ten classes, on one sheet',
+    ],
     ['pixnerd sample --checkpoint c2i_XL.ckpt --images 50000 --size 256 --npz part1.npz --shard 1/8', 'an eighth of the images for an evaluation'],
   ],
   run: async (parsed, terminal) => {
@@ -82,15 +95,25 @@ export const sample = command({
     const chosen = values.class ?? Array.from({ length: config.num_classes }, (_, label) => label);
     const images = values.images ?? chosen.length;
     const [first, end] = shardRange(images, values.shard ?? { index: 1, count: 1 });
-    const imageSize = values.size ?? trainedSize(model.file.metadata) ?? stop('--size is missing: the file does not say at which size its model was trained');
+    const imageSize =
+      values.size ?? trainedSize(model.file.metadata) ?? stop('--size is missing: the file does not say at which size its model was trained');
     const outputs = { png: values.out, gif: values.gif, npz: values.npz, scale: values.scale };
     const empty = first === end ? [`--shard ${values.shard?.index}/${values.shard?.count} of ${images} images has no image`] : [];
-    await checkBeforeWork([...early, ...sizeMistakes(config, imageSize), ...labelMistakes(config, chosen), ...empty], outputs, config.in_channels, imageSize, end - first);
+    await checkBeforeWork(
+      [...early, ...sizeMistakes(config, imageSize), ...labelMistakes(config, chosen), ...empty],
+      outputs,
+      config.in_channels,
+      imageSize,
+      end - first,
+    );
     if (E.isLeft(made)) return; // reported above
     const backend = await settle(openBackend(values.backend, { adapter: values.adapter }));
     terminal.note(backend.notice);
     const { seed: start, batch } = values;
-    const written = await render({ backend, model, plan: made.right, size: imageSize, seed: start, labels: chosen, first, end, batch, outputs }, terminal);
+    const written = await render(
+      { backend, model, plan: made.right, size: imageSize, seed: start, labels: chosen, first, end, batch, outputs },
+      terminal,
+    );
     for (const path of written) terminal.out(path);
     await model.file.close();
     backend.close();

@@ -32,10 +32,11 @@ const wanted = ({ tensors }: Golden, name: string): Float64Array => {
 const isChecked = (name: string): boolean => /^(out|out64|mid)\./.test(name);
 
 /** Names to be judged: results, and whatever else was computed (the weights of checkpoints). */
-const namesOf = ({ tensors }: GoldenHeader, values: Feeds): readonly string[] => Object.keys(tensors).filter((name) => isChecked(name) || name in values);
+const namesOf = ({ tensors }: GoldenHeader, values: Feeds): readonly string[] =>
+  Object.keys(tensors).filter((name) => isChecked(name) || name in values);
 
-const verdicts = (golden: Golden, values: Feeds): readonly Verdict[] => namesOf(golden.header, values).map((name) =>
-  judge(name, values[name], wanted(golden, name), limitFor(golden.path, golden.header.metadata, name)));
+const verdicts = (golden: Golden, values: Feeds): readonly Verdict[] =>
+  namesOf(golden.header, values).map((name) => judge(name, values[name], wanted(golden, name), limitFor(golden.path, golden.header.metadata, name)));
 
 export interface CheckOptions {
   /** The checkpoint to use instead of the one in the metadata. */
@@ -76,7 +77,8 @@ export const checkGolden = async (path: string, backend: Backend, options: Check
   if (E.isLeft(golden)) return { ...shared, ok: false, tensors: [], error: golden.left.message };
   const values = await run(golden.right, backend, options);
   const tensors = verdicts(golden.right, E.isLeft(values) ? {} : values.right);
-  if (E.isLeft(values)) return { ...shared, ok: false, tensors, error: values.left.message, ...(values.left.kind === 'aborted' && { interrupted: true }) };
+  if (E.isLeft(values))
+    return { ...shared, ok: false, tensors, error: values.left.message, ...(values.left.kind === 'aborted' && { interrupted: true }) };
   if (tensors.length === 0) return { ...shared, ok: false, tensors, error: `${path}: it holds no out., out64. or mid. tensors: nothing was checked` };
   return { ...shared, ok: tensors.every(({ ok }) => ok), tensors };
 };

@@ -7,15 +7,22 @@ import type { Backend, BackendError, Executable, WeightSource } from '../../back
 import type { NumberArray } from '../../runtime/elements.ts';
 
 const typed = (values: Numbers, dtype: string): NumberArray =>
-  dtype === 'i32' ? Int32Array.from(values) : dtype === 'u32' || dtype === 'bool' ? Uint32Array.from(values)
-  : values instanceof Float32Array ? values : Float32Array.from(values);
+  dtype === 'i32'
+    ? Int32Array.from(values)
+    : dtype === 'u32' || dtype === 'bool'
+      ? Uint32Array.from(values)
+      : values instanceof Float32Array
+        ? values
+        : Float32Array.from(values);
 
 /** Inputs that the graph has; a golden may hold more, such as cotangents. */
 const inputsOf = ({ inputs }: Graph, feeds: Feeds): Readonly<Record<string, NumberArray>> =>
-  Object.fromEntries(inputs.flatMap((node) => {
-    const values = feeds[inputName(node)];
-    return values === undefined ? [] : [[inputName(node), typed(values, node.dtype)]];
-  }));
+  Object.fromEntries(
+    inputs.flatMap((node) => {
+      const values = feeds[inputName(node)];
+      return values === undefined ? [] : [[inputName(node), typed(values, node.dtype)]];
+    }),
+  );
 
 /** Weights are converted when they are asked for, one at a time: recipes make theirs only then. */
 const sourceOf = (parameters: Feeds): WeightSource =>

@@ -35,19 +35,36 @@ test('globs', () => {
   expect(matchesGlob('xblocks/a', 'blocks/*')).toBe(false);
 });
 
-interface Rule { readonly file: string; readonly tensor: string; readonly relrms?: number; readonly relmax?: number; readonly abs?: number; readonly exact?: boolean }
+interface Rule {
+  readonly file: string;
+  readonly tensor: string;
+  readonly relrms?: number;
+  readonly relmax?: number;
+  readonly abs?: number;
+  readonly exact?: boolean;
+}
 const { rules } = JSON.parse(readFileSync(new URL('tolerances.json', GOLDENS), 'utf8')) as { readonly rules: readonly Rule[] };
 
 test('our rules are those of the golden set', () => {
-  expect(JSON.parse(readFileSync(new URL('tolerances.json', import.meta.url), 'utf8'))).toEqual(JSON.parse(readFileSync(new URL('tolerances.json', GOLDENS), 'utf8')));
+  expect(JSON.parse(readFileSync(new URL('tolerances.json', import.meta.url), 'utf8'))).toEqual(
+    JSON.parse(readFileSync(new URL('tolerances.json', GOLDENS), 'utf8')),
+  );
 });
 
 const headerOf = (file: string): { readonly metadata: Record<string, string>; readonly tensors: readonly string[] } => {
   const bytes = readFileSync(new URL(file, GOLDENS));
-  const { __metadata__: metadata, ...tensors } = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString()) as Record<string, Record<string, string>>; // the format
+  const { __metadata__: metadata, ...tensors } = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString()) as Record<
+    string,
+    Record<string, string>
+  >; // the format
   return { metadata: metadata!, tensors: Object.keys(tensors) };
 };
-const FILES = ['', 'blocks/', 'ckpt/'].flatMap((folder) => readdirSync(new URL(folder, GOLDENS)).filter((name) => name.endsWith('.safetensors')).map((name) => folder + name))
+const FILES = ['', 'blocks/', 'ckpt/']
+  .flatMap((folder) =>
+    readdirSync(new URL(folder, GOLDENS))
+      .filter((name) => name.endsWith('.safetensors'))
+      .map((name) => folder + name),
+  )
   .filter((file) => headerOf(file).metadata['kind'] !== undefined);
 
 test('every tensor of every golden has the limit of the first rule that matches, wherever the file lies', () => {
@@ -55,7 +72,11 @@ test('every tensor of every golden has the limit of the first rule that matches,
   for (const file of FILES) {
     const { metadata, tensors } = headerOf(file);
     for (const tensor of tensors.filter((name) => /^(out|out64|mid|param)\./.test(name))) {
-      const { file: _file, tensor: _tensor, ...limit } = rules.find((rule) => matchesGlob(file, rule.file) && matchesGlob(tensor, rule.tensor)) ?? { file: '', tensor: '' };
+      const {
+        file: _file,
+        tensor: _tensor,
+        ...limit
+      } = rules.find((rule) => matchesGlob(file, rule.file) && matchesGlob(tensor, rule.tensor)) ?? { file: '', tensor: '' };
       expect(limitFor(`/some/where/${file}`, metadata, tensor), `${file} ${tensor}`).toEqual(limit);
       expect(limitFor(`copy/${file.split('/').at(-1)}`, metadata, tensor), `flat ${file} ${tensor}`).toEqual(limit);
     }

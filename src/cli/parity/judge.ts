@@ -23,9 +23,13 @@ interface Measured {
 
 /** Relative to 1 where the golden is all zeros. A number that is not finite makes all three NaN, which is over every limit. */
 export const measure = (got: ArrayLike<number>, want: ArrayLike<number>): Measured => {
-  let squares = 0, wantSquares = 0, most = 0, wantMost = 0;
+  let squares = 0,
+    wantSquares = 0,
+    most = 0,
+    wantMost = 0;
   for (let i = 0; i < want.length; i++) {
-    const difference = Math.abs(got[i]! - want[i]!), size = Math.abs(want[i]!);
+    const difference = Math.abs(got[i]! - want[i]!),
+      size = Math.abs(want[i]!);
     squares += difference * difference;
     wantSquares += size * size;
     most = Number.isNaN(difference) ? NaN : Math.max(most, difference);
@@ -37,7 +41,12 @@ export const measure = (got: ArrayLike<number>, want: ArrayLike<number>): Measur
 
 const isWithin = (measured: Measured, limit: Limit): boolean => {
   const within = (value: number, most: number | undefined): boolean => most === undefined || value <= most;
-  return (limit.exact !== true || measured.abs === 0) && within(measured.relrms, limit.relrms) && within(measured.relmax, limit.relmax) && within(measured.abs, limit.abs);
+  return (
+    (limit.exact !== true || measured.abs === 0) &&
+    within(measured.relrms, limit.relrms) &&
+    within(measured.relmax, limit.relmax) &&
+    within(measured.abs, limit.abs)
+  );
 };
 
 /** The verdict on one tensor. */
@@ -59,8 +68,14 @@ const showLimit = ({ relrms, relmax, abs, exact }: Limit): string => {
 
 /** One line: `ok   out.x   relrms 9.1e-7  relmax 2.0e-6  (limit relrms 1e-5, relmax 5e-5)`. */
 export const verdictLine = ({ name, relrms, relmax, abs, limit, ok, problem }: Verdict, width: number): string => {
-  const numbers = relrms === undefined || relmax === undefined || abs === undefined ? ''
-    : limit?.abs === undefined && limit?.exact !== true ? `relrms ${digits(relrms)}  relmax ${digits(relmax)}` : `largest difference ${digits(abs)}`;
-  const behind = [numbers, ...(limit === undefined ? [] : [`(limit ${showLimit(limit)})`]), ...(problem === undefined ? [] : [problem])].filter((part) => part !== '');
+  const numbers =
+    relrms === undefined || relmax === undefined || abs === undefined
+      ? ''
+      : limit?.abs === undefined && limit?.exact !== true
+        ? `relrms ${digits(relrms)}  relmax ${digits(relmax)}`
+        : `largest difference ${digits(abs)}`;
+  const behind = [numbers, ...(limit === undefined ? [] : [`(limit ${showLimit(limit)})`]), ...(problem === undefined ? [] : [problem])].filter(
+    (part) => part !== '',
+  );
   return `  ${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(width)}  ${behind.join('  ')}`;
 };

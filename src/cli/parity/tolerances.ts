@@ -27,7 +27,11 @@ const baseName = (path: string): string => path.split(/[/\\]/).at(-1)!; // split
 
 /** Exact host work is told by the class, whatever the file is called. */
 const BLOCK_FILES: readonly (readonly [RegExp, string])[] = [
-  [/fold/, 'patchify'], [/interpolate/, 'resize_nearest'], [/uint8/, 'uint8'], [/precompute_freqs/, 'rope_tables'], [/scheduling|guidance/, 'scheduling_guidance'],
+  [/fold/, 'patchify'],
+  [/interpolate/, 'resize_nearest'],
+  [/uint8/, 'uint8'],
+  [/precompute_freqs/, 'rope_tables'],
+  [/scheduling|guidance/, 'scheduling_guidance'],
 ];
 
 type Metadata = Readonly<Record<string, string>>;
@@ -42,25 +46,37 @@ const samplerPlace = (base: string, { class: className = '', config = '', checkp
 const placeOf = (path: string, metadata: Metadata): string | undefined => {
   const base = baseName(path);
   switch (metadata['kind']) {
-    case 'block': return `blocks/${BLOCK_FILES.find(([pattern]) => pattern.test(metadata['class'] ?? ''))?.[1] ?? base}`;
-    case 'checkpoint': return `ckpt/${base}`;
-    case 'c2i forward': return `c2i_${base}`;
-    case 'full size c2i forward': return `fullsize_${base}`;
-    case 'sampler': return samplerPlace(base, metadata);
-    default: return undefined;
+    case 'block':
+      return `blocks/${BLOCK_FILES.find(([pattern]) => pattern.test(metadata['class'] ?? ''))?.[1] ?? base}`;
+    case 'checkpoint':
+      return `ckpt/${base}`;
+    case 'c2i forward':
+      return `c2i_${base}`;
+    case 'full size c2i forward':
+      return `fullsize_${base}`;
+    case 'sampler':
+      return samplerPlace(base, metadata);
+    default:
+      return undefined;
   }
 };
 
 /** The last parts of a path, as many as the glob has. */
 const tailOf = (path: string, glob: string): string => path.split(/[/\\]/).slice(-glob.split('/').length).join('/');
 
-const limitOf = ({ relrms, relmax, abs, exact }: Rule): Limit =>
-  ({ ...(relrms !== undefined && { relrms }), ...(relmax !== undefined && { relmax }), ...(abs !== undefined && { abs }), ...(exact !== undefined && { exact }) });
+const limitOf = ({ relrms, relmax, abs, exact }: Rule): Limit => ({
+  ...(relrms !== undefined && { relrms }),
+  ...(relmax !== undefined && { relmax }),
+  ...(abs !== undefined && { abs }),
+  ...(exact !== undefined && { exact }),
+});
 
 /** The limit for a tensor of a file; undefined where no rule knows such files. */
 export const limitFor = (path: string, metadata: Metadata, tensor: string): Limit | undefined => {
   const place = placeOf(path, metadata);
-  const ruleAt = (file: string): Rule | undefined => RULES.find((rule) => matchesGlob(tailOf(file, rule.file), rule.file) && matchesGlob(tensor, rule.tensor));
-  const rule = (place === undefined ? undefined : ruleAt(place)) ?? ruleAt(path) ?? (metadata['kind'] === 'sampler' ? ruleAt('fashion_expected') : undefined);
+  const ruleAt = (file: string): Rule | undefined =>
+    RULES.find((rule) => matchesGlob(tailOf(file, rule.file), rule.file) && matchesGlob(tensor, rule.tensor));
+  const rule =
+    (place === undefined ? undefined : ruleAt(place)) ?? ruleAt(path) ?? (metadata['kind'] === 'sampler' ? ruleAt('fashion_expected') : undefined);
   return rule === undefined ? undefined : limitOf(rule);
 };

@@ -71,6 +71,7 @@ const sharedReduce = (lane: Variable, workgroup: number, variable: TensorExpress
   const flat = plus(times(ofVariable(step), workgroup), ofVariable(lane));
   const positions = unflatten(clampIndex(flat, 0, count - 1), e.over.map((v) => v.extent));
   const value = substitute(e.body, new Map(e.over.map((v, i) => [v.id, positions[i]!])));
+  p.expect([value]); // its parts are new: the substitution made them
   const accumulator = p.declare(block, S.constant(S.identityOf(e.monoid, e.type), e.type));
   const body = p.open(block, true, [step.id]);
   const counted = S.select(S.indexBelow(flat, count), p.place(value, body), S.constant(S.identityOf(e.monoid, e.type), e.type));

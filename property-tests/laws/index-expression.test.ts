@@ -84,16 +84,20 @@ const pointsOf = (sizes: readonly number[]): readonly Point[] =>
   sizes.reduce<readonly Point[]>((points, size) => points.flatMap((point) => Array.from({ length: size }, (_, i) => [...point, i])), [[]]);
 const bindings = (variables: readonly Variable[], at: Point): Bindings => new Map(variables.map((v, i) => [v.id, at[i]!]));
 
+/** `expect` is too slow for every point of every expression. */
+const expectNumber = (got: number, want: number, at: Point): void => {
+  if (got !== want) throw new Error(`${got} instead of ${want} at [${at.join()}]`);
+};
+
 test('simplified expressions have the value that was written, within their range', () => {
   fc.assert(fc.property(written, extents, (expression, sizes) => {
     const variables = variablesOf(sizes), index = indexOf(expression, variables.map(ofVariable));
     for (const point of pointsOf(sizes)) {
       const value = indexValue(index, bindings(variables, point));
-      expect(value).toBe(valueOf(expression, point));
-      expect(value).toBeGreaterThanOrEqual(index.min);
-      expect(value).toBeLessThanOrEqual(index.max);
+      expectNumber(value, valueOf(expression, point), point);
+      if (value < index.min || value > index.max) throw new Error(`${value} at [${point.join()}] is outside [${index.min}, ${index.max}]`);
     }
-  }), parameters('index arithmetic', runs(10)));
+  }), parameters('index arithmetic', runs(8)));
 });
 
 test('equal keys mean equal values', () => {
@@ -101,7 +105,7 @@ test('equal keys mean equal values', () => {
     const variables = variablesOf(sizes), byKey = new Map<string, Written>();
     for (const expression of expressions) {
       const { key } = indexOf(expression, variables.map(ofVariable)), known = byKey.get(key);
-      if (known !== undefined) for (const point of pointsOf(sizes)) expect(valueOf(expression, point)).toBe(valueOf(known, point));
+      if (known !== undefined) for (const point of pointsOf(sizes)) expectNumber(valueOf(expression, point), valueOf(known, point), point);
       byKey.set(key, expression);
     }
   }), parameters('index keys', runs(3)));
@@ -114,9 +118,9 @@ test('substitution puts expressions in the place of variables', () => {
     const images = inner.map((e, i): Written => ({ kind: 'remainder', a: e, by: sizes[i]! }));
     const replaced = substituteIndex(indexOf(outer, own.map(ofVariable)), new Map(images.map((e, i) => [own[i]!.id, indexOf(e, other.map(ofVariable))] as const)), (e) => e);
     for (const point of pointsOf(sizes)) {
-      expect(indexValue(replaced, bindings(other, point))).toBe(valueOf(outer, images.map((e) => valueOf(e, point))));
+      expectNumber(indexValue(replaced, bindings(other, point)), valueOf(outer, images.map((e) => valueOf(e, point))), point);
     }
-  }), parameters('index substitution', runs(5)));
+  }), parameters('index substitution', runs(4)));
 });
 
 const shapes: fc.Arbitrary<readonly number[]> = fc.array(fc.constantFrom(1, 2, 3, 4, 5, 6), { minLength: 1, maxLength: 4 });

@@ -24,11 +24,20 @@ const numeric = (node: Node): BoundType => {
 /** Rounds to what the dtype can hold, as uploading it would. */
 const stored = (x: number, node: Node): number => (node.dtype === 'f32' || node.dtype === 'f16' ? Math.fround(x) : x);
 
+/** Weights are converted once; the same array is taken to hold the same numbers. */
+const converted = new WeakMap<object, Float64Array>();
+const isParameter = (node: Node): boolean => node.attributes['role'] === 'parameter';
+
 const fed = (node: Node, feeds: Feeds): Float64Array => {
   const name = inputName(node), data = feeds[name], { shape } = numeric(node);
   if (data === undefined) throw new Error(`evaluate: no data for input '${name}'`);
   if (data.length !== elements(shape)) throw new Error(`evaluate: input '${name}' has ${data.length} elements, its shape [${shape.join(', ')}] needs ${elements(shape)}`);
-  return Float64Array.from(data, (x) => stored(x, node));
+  const known = isParameter(node) ? converted.get(data) : undefined;
+  if (known !== undefined) return known;
+  const values = new Float64Array(data.length);
+  for (let i = 0; i < values.length; i++) values[i] = stored(data[i]!, node);
+  if (isParameter(node)) converted.set(data, values);
+  return values;
 };
 
 const refuseInvalid = (node: Node): void => {

@@ -59,8 +59,14 @@ const boundEach = (operands: readonly Bounded[], value: Float64Array, dtype: DTy
 const elementwise = (op: string, row: ElementwiseRow): OpDefinition => ({
   infer: inferElementwise(row, op),
   reference: {
-    value: (operands, result) => Float64Array.from({ length: operands[0]!.data.length }, (_, i) =>
-      row.value(operands.map((operand) => operand.data[i]!), result.dtype)),
+    value: (operands, result) => {
+      const out = new Float64Array(operands[0]!.data.length), x = operands.map(() => 0);
+      for (let i = 0; i < out.length; i++) {
+        for (let k = 0; k < x.length; k++) x[k] = operands[k]!.data[i]!;
+        out[i] = row.value(x, result.dtype);
+      }
+      return out;
+    },
     bound: (operands, result, _attributes, value) => boundEach(operands, value, result.dtype, row.bound),
   },
   gradient: row.gradient,

@@ -10,12 +10,40 @@ import { type BoundType, type Dense, type LowerSite, type OpDefinition, type Ref
 
 type Position = readonly number[];
 const product = (shape: Position): number => shape.reduce((a, b) => a * b, 1);
-const positionOf = (flat: number, shape: Position): number[] => stridesOf(shape).map((stride, axis) => Math.floor(flat / stride) % shape[axis]!);
-const flatOf = (position: Position, shape: Position): number => stridesOf(shape).reduce((sum, stride, axis) => sum + stride * position[axis]!, 0);
 
-/** Which operand, and which place in it, the result's element at `position` is copied from; `undefined`: padding. */
-type Source = (position: Position, operands: readonly Dense[], attributes: Attributes, result: BoundType) =>
-  { readonly operand: number; readonly flat: number } | undefined;
+/** Row-major place of a position. */
+const placeIn = (shape: Position): ((position: Position) => number) => {
+  const strides = stridesOf(shape);
+  return (position) => {
+    let place = 0;
+    for (let axis = 0; axis < strides.length; axis++) place += strides[axis]! * position[axis]!;
+    return place;
+  };
+};
+
+/**
+ * Where the result's element at a position is copied from: its place in the data operands, laid end to end, or PADDING. The
+ * position is one array that the walk changes; it must not be kept.
+ */
+type Source = (operands: readonly Dense[], attributes: Attributes, result: BoundType) => (position: Position) => number;
+const PADDING = -1;
+
+/** Calls `visit` for each position of a shape, row-major. */
+const forEachPosition = (shape: Position, visit: (position: Position, place: number) => void): void => {
+  const position = shape.map(() => 0);
+  for (let place = 0, count = product(shape); place < count; place++) {
+    visit(position, place);
+    for (let axis = shape.length - 1; axis >= 0 && ++position[axis]! === shape[axis]; axis--) position[axis] = 0;
+  }
+};
+
+const endToEnd = (operands: readonly Dense[]): Float64Array => {
+  if (operands.length === 1) return operands[0]!.data;
+  const all = new Float64Array(operands.reduce((n, x) => n + x.data.length, 0));
+  let start = 0;
+  for (const { data } of operands) { all.set(data, start); start += data.length; }
+  return all;
+};
 
 interface MovementRow {
   readonly arity: number | 'any';
@@ -34,11 +62,15 @@ interface MovementRow {
 const roundingOf = (value: number, dtype: DType): number => (dtype === 'f32' && Math.fround(value) === value ? 0 : unitRoundoff(dtype) * Math.abs(value));
 
 const referenceOf = ({ source, padding = () => 0, indexOperands = [] }: MovementRow): Reference => {
-  const move = (operands: readonly Dense[], result: BoundType, attributes: Attributes, fill: number): Float64Array =>
-    Float64Array.from({ length: product(result.shape) }, (_, i) => {
-      const from = source(positionOf(i, result.shape), operands, attributes, result);
-      return from === undefined ? fill : operands[from.operand]!.data[from.flat]!;
+  const move = (operands: readonly Dense[], result: BoundType, attributes: Attributes, fill: number): Float64Array => {
+    const from = source(operands, attributes, result), data = endToEnd(operands.filter((_, k) => !indexOperands.includes(k)));
+    const moved = new Float64Array(product(result.shape));
+    forEachPosition(result.shape, (position, place) => {
+      const origin = from(position);
+      moved[place] = origin === PADDING ? fill : data[origin]!;
     });
+    return moved;
+  };
   return {
     value: (operands, result, attributes) => move(operands, result, attributes, padding(attributes)),
     bound: (operands, result, attributes) => {
@@ -68,7 +100,7 @@ const inferOne = (op: string, rule: (shape: readonly Dim[], attributes: Attribut
 const reshape = movement({
   arity: 1, view: true, dims: ['shape'],
   infer: inferOne('reshape', (shape, attributes) => reshapeRule(shape, dimsAttribute(attributes, 'shape'))),
-  source: (position, _operands, _attributes, result) => ({ operand: 0, flat: flatOf(position, result.shape) }),
+  source: (_operands, _attributes, result) => placeIn(result.shape),
   gradient: ({ apply, cotangent, node }) => [apply('reshape', [cotangent], { shape: node.inputs[0]!.shape })],
   lower: ({ operands: [x], result, index }) => x!.at(unflatten(flatten(index, result.shape), x!.shape)),
 });
@@ -76,9 +108,9 @@ const reshape = movement({
 const permute = movement({
   arity: 1, view: true,
   infer: inferOne('permute', (shape, attributes) => permuteRule(shape, numbersAttribute(attributes, 'axes'))),
-  source: (position, [x], attributes) => {
-    const axes = numbersAttribute(attributes, 'axes');
-    return { operand: 0, flat: flatOf(x!.shape.map((_, axis) => position[axes.indexOf(axis)]!), x!.shape) };
+  source: ([x], attributes) => {
+    const strides = stridesOf(x!.shape), ofResult = numbersAttribute(attributes, 'axes').map((axis) => strides[axis]!);
+    return (position) => position.reduce((place, p, axis) => place + p * ofResult[axis]!, 0);
   },
   gradient: ({ apply, cotangent, node }) => {
     const axes = numbersAttribute(node.attributes, 'axes');
@@ -96,7 +128,10 @@ const expand = movement({
     const to = dimsAttribute(attributes, 'shape');
     return shape.length === to.length ? expandRule(shape, to) : `expand: ${showShape(shape)} has ${shape.length} axes, ${showShape(to)} has ${to.length}`;
   }),
-  source: (position, [x]) => ({ operand: 0, flat: flatOf(x!.shape.map((size, axis) => (size === 1 ? 0 : position[axis]!)), x!.shape) }),
+  source: ([x]) => {
+    const strides = stridesOf(x!.shape).map((stride, axis) => (x!.shape[axis] === 1 ? 0 : stride));
+    return (position) => position.reduce((place, p, axis) => place + p * strides[axis]!, 0);
+  },
   gradient: ({ apply, cotangent, node }) => {
     const from = node.inputs[0]!.shape;
     const axes = from.flatMap((dim, axis) => (dim === node.shape[axis] ? [] : [axis]));
@@ -109,9 +144,10 @@ const slice = movement({
   arity: 1, view: true, dims: ['starts', 'sizes'],
   infer: inferOne('slice', (shape, attributes) =>
     sliceRule(shape, dimsAttribute(attributes, 'starts'), dimsAttribute(attributes, 'sizes'), numbersAttribute(attributes, 'steps'))),
-  source: (position, [x], attributes) => {
-    const starts = numbersAttribute(attributes, 'starts'), steps = numbersAttribute(attributes, 'steps');
-    return { operand: 0, flat: flatOf(position.map((p, axis) => starts[axis]! + p * steps[axis]!), x!.shape) };
+  source: ([x], attributes) => {
+    const strides = stridesOf(x!.shape), steps = numbersAttribute(attributes, 'steps').map((step, axis) => step * strides[axis]!);
+    const start = placeIn(x!.shape)(numbersAttribute(attributes, 'starts'));
+    return (position) => position.reduce((place, p, axis) => place + p * steps[axis]!, start);
   },
   gradient: 'pending',
   lower: ({ operands: [x], attributes, index }) => {
@@ -123,10 +159,12 @@ const slice = movement({
 const pad = movement({
   arity: 1, view: false, dims: ['low', 'high'],
   infer: inferOne('pad', (shape, attributes) => padRule(shape, dimsAttribute(attributes, 'low'), dimsAttribute(attributes, 'high'))),
-  source: (position, [x], attributes) => {
-    const low = numbersAttribute(attributes, 'low');
-    const inner = position.map((p, axis) => p - low[axis]!);
-    return inner.every((p, axis) => p >= 0 && p < x!.shape[axis]!) ? { operand: 0, flat: flatOf(inner, x!.shape) } : undefined;
+  source: ([x], attributes) => {
+    const low = numbersAttribute(attributes, 'low'), { shape } = x!, place = placeIn(shape);
+    return (position) => {
+      const inner = position.map((p, axis) => p - low[axis]!);
+      return inner.every((p, axis) => p >= 0 && p < shape[axis]!) ? place(inner) : PADDING;
+    };
   },
   padding: (attributes) => numberAttribute(attributes, 'value'),
   gradient: ({ apply, cotangent, node }) => {
@@ -175,11 +213,15 @@ const concat = movement({
     const shape = concatRule(operands.map((x) => x.shape), numberAttribute(attributes, 'axis'));
     return typeof shape === 'string' ? shape : { shape, dtype: first.dtype };
   },
-  source: (position, operands, attributes) => {
+  source: (operands, attributes) => {
     const axis = numberAttribute(attributes, 'axis');
     const starts = startsAlong(operands.map((x) => x.shape), axis);
-    const operand = starts.filter((start, k) => start <= position[axis]! && (operands[k]!.shape[axis]! > 0)).length - 1;
-    return { operand, flat: flatOf(position.map((p, i) => (i === axis ? p - starts[operand]! : p)), operands[operand]!.shape) };
+    const bases = operands.map((_, k) => operands.slice(0, k).reduce((n, x) => n + x.data.length, 0));
+    const places = operands.map((x) => placeIn(x.shape));
+    return (position) => {
+      const operand = starts.findLastIndex((start, k) => start <= position[axis]! && operands[k]!.shape[axis]! > 0);
+      return bases[operand]! + places[operand]!(position.map((p, i) => (i === axis ? p - starts[operand]! : p)));
+    };
   },
   gradient: 'pending',
   lower: lowerConcat,
@@ -194,11 +236,13 @@ const take = movement({
     const shape = takeRule('take', x.shape, indices.shape, numberAttribute(attributes, 'axis'));
     return typeof shape === 'string' ? shape : { shape, dtype: x.dtype };
   },
-  source: (position, [x, indices], attributes) => {
-    const axis = numberAttribute(attributes, 'axis'), rank = indices!.shape.length;
-    const picked = indices!.data[flatOf(position.slice(axis, axis + rank), indices!.shape)]!;
-    const inside = Math.max(0, Math.min(x!.shape[axis]! - 1, picked));
-    return { operand: 0, flat: flatOf([...position.slice(0, axis), inside, ...position.slice(axis + rank)], x!.shape) };
+  source: ([x, indices], attributes) => {
+    const axis = numberAttribute(attributes, 'axis'), rank = indices!.shape.length, last = x!.shape[axis]! - 1;
+    const place = placeIn(x!.shape), indexPlace = placeIn(indices!.shape);
+    return (position) => {
+      const picked = indices!.data[indexPlace(position.slice(axis, axis + rank))]!;
+      return place([...position.slice(0, axis), Math.max(0, Math.min(last, picked)), ...position.slice(axis + rank)]);
+    };
   },
   gradient: 'pending',
   lower: ({ operands: [x, indices], attributes, index }) => {

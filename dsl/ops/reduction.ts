@@ -120,6 +120,12 @@ const offsetAt = (flat: number, sizes: readonly number[], strides: readonly numb
   return offset;
 };
 
+/** The distance between neighbours, if it is the same everywhere: the common case, and many times faster to walk. */
+const evenStep = (offsets: Int32Array): number | undefined => {
+  const step = (offsets[1] ?? 0) - (offsets[0] ?? 0);
+  return offsets.every((offset, k) => offset === k * step) ? step : undefined;
+};
+
 /** Σ over the summed names of a · b, for every element of the result. */
 const contract = (names: Contraction, a: Dense, b: Dense): Float64Array => {
   const whole = DTYPES[a.dtype].kind === 'integer';
@@ -130,11 +136,14 @@ const contract = (names: Contraction, a: Dense, b: Dense): Float64Array => {
   const count = product(folded);
   const aOffsets = Int32Array.from({ length: count }, (_, k) => offsetAt(k, folded, aSum));
   const bOffsets = Int32Array.from({ length: count }, (_, k) => offsetAt(k, folded, bSum));
+  const aStep = evenStep(aOffsets), bStep = evenStep(bOffsets);
   const out = new Float64Array(product(sizes));
   for (let i = 0; i < out.length; i++) {
     const aStart = offsetAt(i, sizes, aOut), bStart = offsetAt(i, sizes, bOut);
     let total = 0;
-    if (whole) for (let k = 0; k < count; k++) total = (total + Math.imul(a.data[aStart + aOffsets[k]!]!, b.data[bStart + bOffsets[k]!]!)) | 0;
+    if (aStep !== undefined && bStep !== undefined && !whole) {
+      for (let k = 0, i = aStart, j = bStart; k < count; k++, i += aStep, j += bStep) total += a.data[i]! * b.data[j]!;
+    } else if (whole) for (let k = 0; k < count; k++) total = (total + Math.imul(a.data[aStart + aOffsets[k]!]!, b.data[bStart + bOffsets[k]!]!)) | 0;
     else for (let k = 0; k < count; k++) total += a.data[aStart + aOffsets[k]!]! * b.data[bStart + bOffsets[k]!]!;
     out[i] = total;
   }

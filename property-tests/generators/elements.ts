@@ -37,11 +37,12 @@ const filled = <A extends NumberArray>(target: A, sample: Sample, random: () => 
   return target;
 };
 
-/** `count` elements; the same for the same seed. */
+/** `count` elements; the same for the same seed. Those of float16 tensors are multiples of 1/64, which it holds exactly. */
 export const elementsOf = (seed: number, count: number, dtype: DType, content: Content): NumberArray => {
   const random = randomNumbers(seed);
   if (dtype === 'bool') return filled(new Uint32Array(count), wholeBelow(2), random);
   if (dtype === 'i32') return filled(new Int32Array(count), SAMPLES.i32[content], random);
   if (dtype === 'u32') return filled(new Uint32Array(count), SAMPLES.u32[content], random);
-  return filled(new Float32Array(count), SAMPLES.float[content], random);
+  const sample = SAMPLES.float[dtype === 'f16' && content === 'wide' ? 'plain' : content];
+  return filled(new Float32Array(count), dtype === 'f16' ? (next) => Math.round(sample(next) * 64) / 64 : sample, random);
 };

@@ -4,7 +4,7 @@
  * A hint picks operands that are there or makes new ones, brings them into the op's range, and gives the node; undefined where
  * the op has no use at this place. `exact` says that small whole numbers stay whole and are not rounded.
  */
-import type { DType } from '../../dsl/dtype.ts';
+import { type DType, isFloat } from '../../dsl/dtype.ts';
 import { apply } from '../../dsl/graph/apply.ts';
 import { literalOf } from '../../dsl/graph/json.ts';
 import type { Attributes, Node } from '../../dsl/graph/node.ts';
@@ -43,7 +43,7 @@ const binary = (op: string, dtypes: readonly DType[], prepare: PreparePair = (_w
   return apply(op, workshop.draw.chance(30) ? [...prepare(workshop, b, a)] : [...prepare(workshop, a, b)], {});
 };
 /** Floats that do not outgrow the range when multiplied again and again. */
-const factors: PreparePair = (workshop, a, b) => (a.dtype === 'f32' ? [keptWithin(workshop, a, 2 ** 16), keptWithin(workshop, b, 2 ** 16)] : [a, b]);
+const factors: PreparePair = (workshop, a, b) => (isFloat(a.dtype) ? [keptWithin(workshop, a, 2 ** 16), keptWithin(workshop, b, 2 ** 16)] : [a, b]);
 
 const makeSelect = (workshop: Workshop): Node => {
   const a = operand(workshop, ANY), shape = sizes(a);
@@ -53,9 +53,9 @@ const makeSelect = (workshop: Workshop): Node => {
 const CAST_TO: readonly DType[] = ['f32', 'i32', 'u32', 'bool'];
 /** Into the range of the target: conversions outside saturate or wrap, which is not what most programs mean. */
 const makeCast = (workshop: Workshop): Node => {
-  const x = operand(workshop, ANY), dtype = workshop.draw.pick(CAST_TO);
-  const small = x.dtype === 'f32' && dtype !== 'bool' ? keptWithin(workshop, x, 2 ** 24) : x;
-  return apply('cast', [small.dtype === 'f32' && dtype === 'u32' ? apply('abs', [small], {}) : small], { dtype });
+  const x = operand(workshop, ANY), dtype = workshop.draw.pick(workshop.mode === 'half' ? [...CAST_TO, 'f16' as const] : CAST_TO);
+  const small = isFloat(x.dtype) && dtype !== 'bool' ? keptWithin(workshop, x, 2 ** 24) : x;
+  return apply('cast', [isFloat(small.dtype) && dtype === 'u32' ? apply('abs', [small], {}) : small], { dtype });
 };
 
 // ---- reductions -------------------------------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ const makeEinsum = (workshop: Workshop): Node | undefined => {
   const all = draw.shuffled([...new Set([...names, ...order])]);
   if (countOf([...known.values()]) > MOST_PRODUCTS) return undefined;
   const result = all.filter(() => draw.chance(55)).slice(0, 5);
-  const [left, right] = a.dtype === 'f32' ? [keptWithin(workshop, a, 2 ** 12), keptWithin(workshop, b, 2 ** 12)] : [a, b];
+  const [left, right] = isFloat(a.dtype) ? [keptWithin(workshop, a, 2 ** 12), keptWithin(workshop, b, 2 ** 12)] : [a, b];
   const sides = [[names, left], [order, right]] as const;
   const [[first, x], [second, y]] = draw.chance(30) ? [sides[1], sides[0]] : sides;
   return apply('einsum', [x, y], { pattern: `${first.join(' ')}, ${second.join(' ')} -> ${result.join(' ')}` });

@@ -32,16 +32,16 @@ const activated = (workshop: Workshop): Node => {
 const dense = (workshop: Workshop): Node => {
   const { draw, input } = workshop, x = row(workshop), shape = shapeOf(x);
   const lead = shape.slice(0, -1).map((_, i) => 'abcdefg'[i]!).join(' '), out = draw.pick([1, 3, 4, 8, 12, 17]);
-  const weight = input([out, shape[shape.length - 1]!], 'f32', 'plain');
+  const weight = input([out, shape[shape.length - 1]!], x.dtype, 'plain');
   const product = typed(apply('einsum', [x, weight], { pattern: `${lead} k, n k -> ${lead} n` }));
-  const biased = typed(apply('add', [product, shaped(workshop, shapeOf(product), 'f32')], {}));
+  const biased = typed(apply('add', [product, shaped(workshop, shapeOf(product), x.dtype)], {}));
   return draw.chance(50) ? maximum(biased, 0) : biased;
 };
 /** Scores of every row of x with every row of y, normalised, times y: attention with one head. */
 const attended = (workshop: Workshop): Node | undefined => {
   const { input, draw } = workshop, x = keptWithin(workshop, operand(workshop, ['f32'], (node) => node.shape.length === 2), 4), [, depth] = shapeOf(x);
   if (depth === undefined || x.shape.length !== 2) return undefined;
-  const y = input([draw.between(1, 9), depth], 'f32', 'plain');
+  const y = input([draw.between(1, 9), depth], x.dtype, 'plain');
   const scores = typed(apply('einsum', [x, y], { pattern: 'q d, k d -> q k' })), weights = exp(sub(scores, max(scores, 1 as -1, true)));
   return apply('einsum', [div(weights, sum(weights, 1 as -1, true)), y], { pattern: 'q k, k d -> q d' });
 };

@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { evaluateBounded } from '../../compiler/reference/evaluate.ts';
+import type { DType } from '../../dsl/dtype.ts';
 import { type Graph, inputName, makeGraph } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import { printGraph } from '../../dsl/graph/print.ts';
@@ -30,15 +31,18 @@ interface Step {
 const most = (values: Float64Array): number => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
 
 /** Floats that a mode allows. Large padding stays: masks are made of it. */
-const inRange = (mode: Mode, size: number): boolean => (mode === 'exact' ? size < 2 ** 24 : size < 2 ** 40 || size === 1e30);
+const inRange = (mode: Mode, dtype: DType, size: number): boolean => (dtype === 'f16' ? size < 2 ** 14 : mode === 'exact' ? size < 2 ** 24 : size < 2 ** 40 || size === 1e30);
+/** The share of a tensor's size that its error may be. */
+const MOST_ERROR: Readonly<Partial<Record<DType, number>>> = { f32: 2 ** -5, f16: 2 ** -3 };
 
 /** A node whose numbers say something: not out of range, and the error well below their size. */
 const isUseful = ({ boundedOf, mode }: Workshop, node: Node): boolean => {
   if (node.op === 'invalid') throw new Error(`the generator made a refused call: ${String(node.attributes['message'])}`);
   const bounded = boundedOf(node), size = largest(bounded);
   if (!bounded.value.every(Number.isFinite)) return false;
-  if (node.dtype !== 'f32') return true;
-  return inRange(mode, Math.max(size, mode === 'exact' ? most(bounded.magnitude) : 0)) && most(bounded.error) <= 2 ** -5 * Math.max(size, 2 ** -20);
+  const share = MOST_ERROR[node.dtype];
+  if (share === undefined) return true;
+  return inRange(mode, node.dtype, Math.max(size, mode === 'exact' ? most(bounded.magnitude) : 0)) && most(bounded.error) <= share * Math.max(size, 2 ** -20);
 };
 
 const build = (mode: Mode, seed: number, steps: readonly Step[]): Workshop => {
@@ -82,7 +86,7 @@ const stepOf = (hint: Hint): fc.Arbitrary<Step> => choices(CHOICES).map((numbers
 const weighted = (hints: readonly Hint[]): fc.Arbitrary<Step> => fc.oneof(...hints.map((hint) => ({ weight: hint.weight, arbitrary: stepOf(hint) })));
 
 const ALL: readonly Hint[] = [...Object.values(HINTS), ...PHRASES];
-const STEPS: Readonly<Record<Mode, fc.Arbitrary<Step>>> = { general: weighted(ALL), exact: weighted(ALL.filter((hint) => hint.exact)) };
+const STEPS: Readonly<Record<Mode, fc.Arbitrary<Step>>> = { general: weighted(ALL), half: weighted(ALL), exact: weighted(ALL.filter((hint) => hint.exact)) };
 const seeds = fc.nat(2 ** 20);
 
 /** Programs with `mode`'s numbers; every one has an output. */

@@ -16,8 +16,11 @@ import type { NumberArray } from '../../src/runtime/elements.ts';
 import type { Draw } from './draw.ts';
 import { type Content, elementsOf } from './elements.ts';
 
-/** `exact`: only small whole numbers and ops without rounding, so that every order of evaluation gives the same bits. */
-export type Mode = 'general' | 'exact';
+/**
+ * `exact`: only small whole numbers and ops without rounding, so that every order of evaluation gives the same bits.
+ * `half`: float16 tensors among the others.
+ */
+export type Mode = 'general' | 'exact' | 'half';
 
 export interface Workshop {
   readonly draw: Draw;
@@ -86,11 +89,11 @@ export const existing = ({ pool, draw }: Workshop, fits: (node: Node) => boolean
 
 /** A tensor of one of the dtypes: one that is there, or else (and now and then) a new input. */
 export const operand = (workshop: Workshop, dtypes: readonly DType[], fits: (node: Node) => boolean = () => true): Node => {
-  const { draw, input } = workshop;
-  const found = draw.chance(15) ? undefined : existing(workshop, (node) => dtypes.includes(node.dtype) && fits(node));
+  const { draw, input, mode } = workshop, kinds: readonly DType[] = mode === 'half' && dtypes.includes('f32') ? [...dtypes, 'f16', 'f16', 'f16'] : dtypes;
+  const found = draw.chance(15) ? undefined : existing(workshop, (node) => kinds.includes(node.dtype) && fits(node));
   if (found !== undefined) return found;
   for (;;) {
-    const made = input(drawShape(draw), draw.pick(dtypes));
+    const made = input(drawShape(draw), draw.pick(kinds));
     if (fits(made)) return made;
     return input([draw.between(2, 5), 1, draw.between(2, 5)], made.dtype);
   }
@@ -125,10 +128,12 @@ export const nearestZero = ({ value, error }: Bounded): number => extreme(value.
 
 const number = (x: Node, value: number): Node => broadcastTo(constantNode(value, x.dtype), x.shape);
 
-/** x, or x scaled by a power of two so that nothing in it is larger than `limit`. */
-export const keptWithin = ({ boundedOf }: Workshop, x: Node, limit: number): Node => {
-  const most = largest(boundedOf(x));
-  return most <= limit ? x : apply('mul', [x, number(x, 2 ** -Math.ceil(Math.log2(most / limit)))], {});
+/** What a float16 may hold before it is multiplied or raised: a square of it is far from overflow. */
+const MOST_HALF = 8;
+/** x, or x scaled by a power of two so that nothing in it is larger than `most`. */
+export const keptWithin = ({ boundedOf }: Workshop, x: Node, most: number): Node => {
+  const limit = x.dtype === 'f16' ? Math.min(most, MOST_HALF) : most, size = largest(boundedOf(x));
+  return size <= limit ? x : apply('mul', [x, number(x, 2 ** -Math.ceil(Math.log2(size / limit)))], {});
 };
 /** x, or |x| plus a half where it comes near 0 or below. */
 export const madePositive = ({ boundedOf }: Workshop, x: Node): Node =>

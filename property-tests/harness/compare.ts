@@ -1,5 +1,6 @@
 /** Holding results against the reference, and remembering how much of the bound they used. */
 import { compareWithBound, describeExcess } from '../../compiler/reference/compare.ts';
+import { isFloat } from '../../dsl/dtype.ts';
 import type { Bounded } from '../../dsl/ops/definition.ts';
 import type { RandomProgram } from '../generators/programs.ts';
 import type { Results } from './run-program.ts';
@@ -19,7 +20,7 @@ export const newSharpness = (): Sharpness => ({ ratios: [], worstOf: new Map(), 
 const note = (sharpness: Sharpness, op: string, want: Bounded, ratio: number): void => {
   sharpness.elements += want.error.length;
   sharpness.unbounded += want.error.filter((e) => e === Infinity).length;
-  if (want.dtype !== 'f32' || want.error.every((e) => e === 0)) return;
+  if (!isFloat(want.dtype) || want.error.every((e) => e === 0)) return;
   sharpness.ratios.push(ratio);
   sharpness.worstOf.set(op, Math.max(ratio, sharpness.worstOf.get(op) ?? 0));
 };

@@ -41,6 +41,15 @@ describe('on the device', () => {
     }), parameters('fused = unfused', runs(0.25)));
   });
 
+  test('programs with float16 tensors stay within the bound, where the adapter has them', async ({ skip }) => {
+    if (!target.profile.features.includes('shader-f16')) skip('the adapter lacks shader-f16');
+    const sharpness = newSharpness();
+    await fc.assert(fc.asyncProperty(programs('half'), fc.oneof(fc.constant(SCHEDULES.cpu), schedules), fc.boolean(), async (program, schedule, fusion) => {
+      expectWithinBound(program, await run(program, schedule, fusion), sharpness);
+    }), parameters('WGSL = reference, f16', runs(0.5)));
+    console.log(describeSharpness('WGSL = reference, f16', sharpness));
+  });
+
   test('whole numbers come out exactly', async () => {
     await fc.assert(fc.asyncProperty(programs('exact'), fc.oneof(fc.constant(SCHEDULES.cpu), schedules), fc.boolean(), async (program, schedule, fusion) => {
       expectExact(program, await run(program, schedule, fusion));

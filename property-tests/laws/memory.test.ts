@@ -8,9 +8,17 @@ import { describe, expect, test } from 'vitest';
 import { type Compilation, explain } from '../../compiler/compile.ts';
 import { DEFAULT_LIMITS, type Limits, type Profile } from '../../compiler/profile.ts';
 import type { Dispatch } from '../../compiler/program.ts';
+import { evaluateBounded } from '../../compiler/reference/evaluate.ts';
 import { SCHEDULES } from '../../compiler/schedule.ts';
+import { apply } from '../../dsl/graph/apply.ts';
+import { inputName, makeGraph } from '../../dsl/graph/graph.ts';
+import type { Node } from '../../dsl/graph/node.ts';
+import { softmax } from '../../dsl/nn/normalization.ts';
+import type { Tensor } from '../../dsl/tensor.ts';
+import { elementsOf } from '../generators/elements.ts';
 import { programs } from '../generators/programs.ts';
 import { schedules } from '../generators/schedules.ts';
+import { countOf, shapeOf } from '../generators/workshop.ts';
 import { expectWithinBound } from '../harness/compare.ts';
 import { interpret } from '../harness/loop-interpreter.ts';
 import { compiled } from '../harness/run-program.ts';
@@ -89,4 +97,30 @@ describe('tiny limits', () => {
     console.log(`tiny limits: ${fitted} programs fitted, ${refused} were refused`);
     expect(fitted).toBeGreaterThan(refused);
   });
+});
+
+/** Programs with tensors several times the size of a binding. */
+const large = (): Readonly<Record<string, Node>> => {
+  const input = (name: string, ...shape: readonly number[]): Node => apply('input', [], { name, role: 'input', shape, dtype: 'f32' });
+  const x = input('x', 100, 160), few = input('few', 20, 160), weight = input('weight', 200, 160), image = input('image', 3, 64, 48);
+  const wide = (node: Node): Tensor<['n', 'd'], 'f32'> => node as Tensor<['n', 'd'], 'f32'>; // shapes are checked again at run time
+  return {
+    'a linear layer': apply('einsum', [few, weight], { pattern: 'n k, m k -> n m' }),
+    'a softmax': softmax(wide(x), -1),
+    'a transpose and a sum of two': apply('add', [apply('permute', [image], { axes: [0, 2, 1] }), input('other', 3, 48, 64)], {}),
+    'rows one after the other': apply('concat', [x, input('more', 60, 160)], { axis: 0 }),
+    'a sum over columns': apply('sum', [image], { axes: [2] }),
+  };
+};
+
+test.each(Object.entries(large()))('%s is split where a binding cannot hold it', (_name, node) => {
+  const graph = makeGraph({ y: node }), limits = { ...DEFAULT_LIMITS, maxStorageBufferBindingSize: 16384 };
+  const data = Object.fromEntries(graph.inputs.map((input, i) => [inputName(input), elementsOf(i, countOf(shapeOf(input)), 'f32', 'plain')]));
+  for (const adapter of ['cpu', 'gpu'] as const) {
+    const compilation = compiled(graph, { profile: { class: adapter, limits, features: [] } });
+    expect(compilation.program.dispatches.length).toBeGreaterThan(1);
+    expectFits(compilation, limits);
+    expectSoundMemory(compilation);
+    expectWithinBound({ graph, want: evaluateBounded(graph, data) }, interpret(compilation, data));
+  }
 });

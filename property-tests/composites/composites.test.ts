@@ -21,11 +21,15 @@ const dataFor = ({ inputs, parameters }: Graph): Data =>
   Object.fromEntries([...inputs, ...parameters].map((node, i) => [inputName(node), elementsOf(i + 1, countOf(shapeOf(node)), node.dtype, 'plain')]));
 
 let target: TestDevice;
-beforeAll(async () => { target = await testDevice(); });
+beforeAll(async () => {
+  target = await testDevice();
+});
 
 describe.each(Object.entries(COMPOSITES))('%s', (_name, symbolic) => {
   test.each(Object.entries(SIZES))('is its reference within the bound, %s sizes', async (_label, sizes) => {
-    const graph = bindSizes(symbolic, sizes), data = dataFor(graph), program = { graph, data, want: evaluateBounded(graph, data) };
+    const graph = bindSizes(symbolic, sizes),
+      data = dataFor(graph),
+      program = { graph, data, want: evaluateBounded(graph, data) };
     for (const schedule of Object.values(SCHEDULES)) {
       const compilation = compiled(graph, { profile: target.profile, schedule });
       expectWithinBound(program, await runProgram(target, compilation.program, data));

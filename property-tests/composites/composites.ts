@@ -3,18 +3,59 @@
  * (grouped-query and causal attention, convolutions, group norm, a loss).
  */
 import {
-  add, attention, chunk, einsum, embedding, eq, erf, gelu, geluErf, index, input, iota, l2Normalize, layerNorm, linear, logSumExp, mean, mul, normal, pad, parameter,
-  rearrange, reshape, resizeNearest, rmsNorm, rope, rsqrt, select, sigmoid, silu, slice, softmax, square, stackTensors, sub, sum, type T, tanh, uniform, unsqueeze,
+  add,
+  attention,
+  chunk,
+  einsum,
+  embedding,
+  eq,
+  erf,
+  gelu,
+  geluErf,
+  index,
+  input,
+  iota,
+  l2Normalize,
+  layerNorm,
+  linear,
+  logSumExp,
+  mean,
+  mul,
+  normal,
+  pad,
+  parameter,
+  rearrange,
+  reshape,
+  resizeNearest,
+  rmsNorm,
+  rope,
+  rsqrt,
+  select,
+  sigmoid,
+  silu,
+  slice,
+  softmax,
+  square,
+  stackTensors,
+  sub,
+  sum,
+  type T,
+  tanh,
+  uniform,
+  unsqueeze,
 } from '../../dsl/index.ts';
 import { type Graph, makeGraph } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 
 const x = input('x', ['B', 'N', 'D']);
-const weight = parameter('weight', ['D']), bias = parameter('bias', ['D']);
+const weight = parameter('weight', ['D']),
+  bias = parameter('bias', ['D']);
 const image = input('x', ['B', 'C', 'Y', 'X']);
 const labels = input('labels', ['B', 'N'], 'i32');
 
-const q = input('q', ['B', 'H', 'N', 'E']), k = input('k', ['B', 'H', 'N', 'E']), v = input('v', ['B', 'H', 'N', 'E']);
+const q = input('q', ['B', 'H', 'N', 'E']),
+  k = input('k', ['B', 'H', 'N', 'E']),
+  v = input('v', ['B', 'H', 'N', 'E']);
 const key = input('key', [2], 'u32');
 
 /** The image and its eight neighbours: what a 3 x 3 convolution sums over. */
@@ -37,10 +78,16 @@ const modulated = (): Node => {
 
 /** Heads out of the last axis, normalised and turned, attention, and back: the attention of PixNerd. */
 const ropeAttention = (): Node => {
-  const tokens = input('x', ['B', 'N', '2*H*J']), cos = input('cos', ['N', 'J']), sin = input('sin', ['N', 'J']);
+  const tokens = input('x', ['B', 'N', '2*H*J']),
+    cos = input('cos', ['N', 'J']),
+    sin = input('sin', ['N', 'J']);
   const parts = rearrange(linear(tokens, parameter('qkv', ['6*H*J', '2*H*J'])), 'b n (p h e) -> p b h n e', { p: 3, h: 'H' });
   const turned = (heads: T<['B', 'H', 'N', '2*J']>, norm: T<['2*J']>) => rope(rmsNorm(heads, norm), cos, sin);
-  const mixed = attention(turned(index(parts, 0, 0), parameter('qNorm', ['2*J'])), turned(index(parts, 0, 1), parameter('kNorm', ['2*J'])), index(parts, 0, 2));
+  const mixed = attention(
+    turned(index(parts, 0, 0), parameter('qNorm', ['2*J'])),
+    turned(index(parts, 0, 1), parameter('kNorm', ['2*J'])),
+    index(parts, 0, 2),
+  );
   return linear(rearrange(mixed, 'b h n e -> b n (h e)'), parameter('proj', ['2*H*J', '2*H*J']));
 };
 /** Query heads in groups that share one head of keys and values. */
@@ -49,7 +96,8 @@ const groupedAttention = (): Node =>
 const crossAttention = (): Node => attention(q, input('k', ['B', 'H', 'M', 'E']), input('v', ['B', 'H', 'M', 'O']), { scale: 0.5 });
 
 const groupNorm = (): Node => {
-  const groups = reshape(input('x', ['B', 'N', 'G*E']), ['B', 'N', 'G', 'E']), centred = sub(groups, mean(groups, [1, 3], true));
+  const groups = reshape(input('x', ['B', 'N', 'G*E']), ['B', 'N', 'G', 'E']),
+    centred = sub(groups, mean(groups, [1, 3], true));
   return reshape(mul(centred, rsqrt(add(mean(square(centred), [1, 3], true), 1e-5))), ['B', 'N', 'G*E']);
 };
 const crossEntropy = (): Node => {
@@ -60,15 +108,31 @@ const crossEntropy = (): Node => {
 const one = (y: Node): Graph => makeGraph({ y });
 /** Graphs over the symbols B, N, M, D, O, F, H, J, G, E, C, Y, X, U, V. */
 export const COMPOSITES = {
-  softmax: one(softmax(x, -1)), softmaxOverRows: one(softmax(x, 1)), logSumExp: one(logSumExp(x, -1)), l2Normalize: one(l2Normalize(x, -1)),
-  rmsNorm: one(rmsNorm(x, weight)), layerNorm: one(layerNorm(x, weight, bias)), groupNorm: one(groupNorm()),
-  silu: one(silu(x)), gelu: one(gelu(x)), geluErf: one(geluErf(x)), tanh: one(tanh(x)), sigmoid: one(sigmoid(x)), erf: one(erf(x)),
+  softmax: one(softmax(x, -1)),
+  softmaxOverRows: one(softmax(x, 1)),
+  logSumExp: one(logSumExp(x, -1)),
+  l2Normalize: one(l2Normalize(x, -1)),
+  rmsNorm: one(rmsNorm(x, weight)),
+  layerNorm: one(layerNorm(x, weight, bias)),
+  groupNorm: one(groupNorm()),
+  silu: one(silu(x)),
+  gelu: one(gelu(x)),
+  geluErf: one(geluErf(x)),
+  tanh: one(tanh(x)),
+  sigmoid: one(sigmoid(x)),
+  erf: one(erf(x)),
   linearBiasSilu: one(silu(add(linear(x, parameter('w', ['O', 'D'])), parameter('outBias', ['O'])))),
-  gatedNetwork: one(gatedNetwork()), modulated: one(modulated()),
-  attention: one(attention(q, k, v)), causalAttention: one(attention(q, k, v, { causal: true })),
+  gatedNetwork: one(gatedNetwork()),
+  modulated: one(modulated()),
+  attention: one(attention(q, k, v)),
+  causalAttention: one(attention(q, k, v, { causal: true })),
   maskedAttention: one(attention(q, k, v, { mask: input('mask', ['N', 'N'], 'bool') })),
-  crossAttention: one(crossAttention()), groupedAttention: one(groupedAttention()), ropeAttention: one(ropeAttention()),
-  convolution: one(convolution()), upsample: one(resizeNearest(image, ['U', 'V'])),
-  embedding: one(embedding(parameter('table', ['M', 'D']), labels)), crossEntropy: one(crossEntropy()),
+  crossAttention: one(crossAttention()),
+  groupedAttention: one(groupedAttention()),
+  ropeAttention: one(ropeAttention()),
+  convolution: one(convolution()),
+  upsample: one(resizeNearest(image, ['U', 'V'])),
+  embedding: one(embedding(parameter('table', ['M', 'D']), labels)),
+  crossEntropy: one(crossEntropy()),
   noise: makeGraph({ normal: normal(key, ['B', 'N', 'D']), uniform: uniform(key, ['B', 'N']) }),
 } as const satisfies Readonly<Record<string, Graph>>;

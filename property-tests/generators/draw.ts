@@ -19,7 +19,8 @@ export interface Draw {
 const MOST = 0xffff;
 
 /** The numbers that a `Draw` reads. */
-export const choices = (count: number): fc.Arbitrary<readonly number[]> => fc.array(fc.nat(MOST), { minLength: count, maxLength: count, size: 'max' });
+export const choices = (count: number): fc.Arbitrary<readonly number[]> =>
+  fc.array(fc.nat(MOST), { minLength: count, maxLength: count, size: 'max' });
 
 export const drawFrom = (numbers: readonly number[]): Draw => {
   let next = 0;

@@ -20,15 +20,28 @@ export const randomNumbers = (seed: number): (() => number) => {
 };
 
 type Sample = (random: () => number) => number;
-const wholeBelow = (limit: number): Sample => (random) => Math.floor(random() * limit);
-const signed = (sample: Sample): Sample => (random) => (random() < 0.5 ? -1 : 1) * sample(random);
+const wholeBelow =
+  (limit: number): Sample =>
+  (random) =>
+    Math.floor(random() * limit);
+const signed =
+  (sample: Sample): Sample =>
+  (random) =>
+    (random() < 0.5 ? -1 : 1) * sample(random);
 
 const SAMPLES: Readonly<Record<'float' | 'i32' | 'u32', Readonly<Record<Content, Sample>>>> = {
   float: {
-    plain: (random) => (random() < 0.08 ? 0 : (random() + random() + random() - 1.5) * 2), whole: signed(wholeBelow(5)),
-    wide: signed((random) => 2 ** (random() * 24 - 12)), positive: (random) => 0.25 + 2 * random(),
+    plain: (random) => (random() < 0.08 ? 0 : (random() + random() + random() - 1.5) * 2),
+    whole: signed(wholeBelow(5)),
+    wide: signed((random) => 2 ** (random() * 24 - 12)),
+    positive: (random) => 0.25 + 2 * random(),
   },
-  i32: { plain: signed(wholeBelow(8)), whole: signed(wholeBelow(5)), wide: (random) => wholeBelow(2 ** 32)(random) | 0, positive: (random) => 1 + wholeBelow(7)(random) },
+  i32: {
+    plain: signed(wholeBelow(8)),
+    whole: signed(wholeBelow(5)),
+    wide: (random) => wholeBelow(2 ** 32)(random) | 0,
+    positive: (random) => 1 + wholeBelow(7)(random),
+  },
   u32: { plain: wholeBelow(12), whole: wholeBelow(5), wide: wholeBelow(2 ** 32), positive: (random) => 1 + wholeBelow(7)(random) },
 };
 

@@ -7,11 +7,11 @@
 import { type DType, isFloat } from '../../dsl/dtype.ts';
 import { apply } from '../../dsl/graph/apply.ts';
 import { literalOf } from '../../dsl/graph/json.ts';
-import type { Attributes, Node } from '../../dsl/graph/node.ts';
+import type { Node } from '../../dsl/graph/node.ts';
 import type { OpName } from '../../dsl/ops/table.ts';
-import type { Draw } from './draw.ts';
 import { elementsOf } from './elements.ts';
-import { countOf, drawShape, existing, keptWithin, madeNonzero, madePositive, MOST_ELEMENTS, operand, shaped, shapeOf, type Workshop } from './workshop.ts';
+import { ANY, makeConcat, makeExpand, makePad, makePermute, makeReshape, makeSlice, makeTake } from './movement.ts';
+import { countOf, drawShape, existing, keptWithin, madeNonzero, madePositive, operand, shaped, shapeOf, type Workshop } from './workshop.ts';
 
 export interface Hint {
   readonly make: (workshop: Workshop) => Node | undefined;
@@ -22,8 +22,6 @@ export interface Hint {
 
 const FLOAT: readonly DType[] = ['f32'];
 const NUMERIC: readonly DType[] = ['f32', 'f32', 'f32', 'i32', 'u32'];
-const INTEGER: readonly DType[] = ['i32', 'u32'];
-const ANY: readonly DType[] = ['f32', 'f32', 'f32', 'i32', 'u32', 'bool'];
 
 const exact = (make: Hint['make'], weight = 3): Hint => ({ make, exact: true, weight });
 const rounded = (make: Hint['make'], weight = 3): Hint => ({ make, exact: false, weight });
@@ -33,37 +31,51 @@ const axesOf = (node: Node): readonly number[] => node.shape.map((_, axis) => ax
 
 // ---- elementwise ------------------------------------------------------------------------------------------------------------------
 
-const unary = (op: string, dtypes: readonly DType[], prepare: (workshop: Workshop, x: Node) => Node = (_workshop, x) => x) => (workshop: Workshop): Node =>
-  apply(op, [prepare(workshop, operand(workshop, dtypes))], {});
-const within = (limit: number) => (workshop: Workshop, x: Node): Node => keptWithin(workshop, x, limit);
+const unary =
+  (op: string, dtypes: readonly DType[], prepare: (workshop: Workshop, x: Node) => Node = (_workshop, x) => x) =>
+  (workshop: Workshop): Node =>
+    apply(op, [prepare(workshop, operand(workshop, dtypes))], {});
+const within =
+  (limit: number) =>
+  (workshop: Workshop, x: Node): Node =>
+    keptWithin(workshop, x, limit);
 
 type PreparePair = (workshop: Workshop, a: Node, b: Node) => readonly [Node, Node];
-const binary = (op: string, dtypes: readonly DType[], prepare: PreparePair = (_workshop, a, b) => [a, b]) => (workshop: Workshop): Node => {
-  const a = operand(workshop, dtypes), b = shaped(workshop, sizes(a), a.dtype);
-  return apply(op, workshop.draw.chance(30) ? [...prepare(workshop, b, a)] : [...prepare(workshop, a, b)], {});
-};
+const binary =
+  (op: string, dtypes: readonly DType[], prepare: PreparePair = (_workshop, a, b) => [a, b]) =>
+  (workshop: Workshop): Node => {
+    const a = operand(workshop, dtypes),
+      b = shaped(workshop, sizes(a), a.dtype);
+    return apply(op, workshop.draw.chance(30) ? [...prepare(workshop, b, a)] : [...prepare(workshop, a, b)], {});
+  };
 /** Floats that do not outgrow the range when multiplied again and again. */
 const factors: PreparePair = (workshop, a, b) => (isFloat(a.dtype) ? [keptWithin(workshop, a, 2 ** 16), keptWithin(workshop, b, 2 ** 16)] : [a, b]);
 
 const makeSelect = (workshop: Workshop): Node => {
-  const a = operand(workshop, ANY), shape = sizes(a);
+  const a = operand(workshop, ANY),
+    shape = sizes(a);
   return apply('select', [shaped(workshop, shape, 'bool'), a, shaped(workshop, shape, a.dtype)], {});
 };
 
 const CAST_TO: readonly DType[] = ['f32', 'i32', 'u32', 'bool'];
 /** Into the range of the target: conversions outside saturate or wrap, which is not what most programs mean. */
 const makeCast = (workshop: Workshop): Node => {
-  const x = operand(workshop, ANY), dtype = workshop.draw.pick(workshop.mode === 'half' ? [...CAST_TO, 'f16' as const] : CAST_TO);
+  const x = operand(workshop, ANY),
+    dtype = workshop.draw.pick(workshop.mode === 'half' ? [...CAST_TO, 'f16' as const] : CAST_TO);
   const small = isFloat(x.dtype) && dtype !== 'bool' ? keptWithin(workshop, x, 2 ** 24) : x;
   return apply('cast', [isFloat(small.dtype) && dtype === 'u32' ? apply('abs', [small], {}) : small], { dtype });
 };
 
 // ---- reductions -------------------------------------------------------------------------------------------------------------------
 
-const makeReduction = (op: string) => (workshop: Workshop): Node => {
-  const { draw } = workshop, x = operand(workshop, NUMERIC, (node) => node.shape.length > 0), axes = draw.shuffled(axesOf(x));
-  return apply(op, [x], { axes: axes.slice(0, draw.between(1, axes.length)) });
-};
+const makeReduction =
+  (op: string) =>
+  (workshop: Workshop): Node => {
+    const { draw } = workshop,
+      x = operand(workshop, NUMERIC, (node) => node.shape.length > 0),
+      axes = draw.shuffled(axesOf(x));
+    return apply(op, [x], { axes: axes.slice(0, draw.between(1, axes.length)) });
+  };
 
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'] as const;
 const MOST_PRODUCTS = 30_000;
@@ -71,111 +83,55 @@ const MOST_PRODUCTS = 30_000;
 /** The second operand of an einsum: shares some names with the first and has up to two of its own. */
 const partner = (workshop: Workshop, names: readonly string[], extents: ReadonlyMap<string, number>, dtype: DType) => {
   const { draw } = workshop;
-  const shared = names.filter(() => draw.chance(60)), own = NAMES.slice(names.length, names.length + draw.below(3));
+  const shared = names.filter(() => draw.chance(60)),
+    own = NAMES.slice(names.length, names.length + draw.below(3));
   const known = new Map([...extents, ...own.map((name) => [name, draw.between(1, 6)] as const)]);
-  const order = draw.shuffled([...shared, ...own]), shape = order.map((name) => known.get(name)!);
+  const order = draw.shuffled([...shared, ...own]),
+    shape = order.map((name) => known.get(name)!);
   const same = existing(workshop, (node) => node.dtype === dtype && node.shape.join() === shape.join());
   return { order, known, node: same ?? workshop.input(shape, dtype) };
 };
 
 /** Any pattern of two operands: batch names, names in one operand only, several summed names, none. */
 const makeEinsum = (workshop: Workshop): Node | undefined => {
-  const { draw } = workshop, a = operand(workshop, NUMERIC, (node) => node.shape.length <= 4);
+  const { draw } = workshop,
+    a = operand(workshop, NUMERIC, (node) => node.shape.length <= 4);
   const names: readonly string[] = NAMES.slice(0, a.shape.length);
   const { order, known, node: b } = partner(workshop, names, new Map(names.map((name, i) => [name, sizes(a)[i]!])), a.dtype);
   const all = draw.shuffled([...new Set([...names, ...order])]);
   if (countOf([...known.values()]) > MOST_PRODUCTS) return undefined;
   const result = all.filter(() => draw.chance(55)).slice(0, 5);
   const [left, right] = isFloat(a.dtype) ? [keptWithin(workshop, a, 2 ** 12), keptWithin(workshop, b, 2 ** 12)] : [a, b];
-  const sides = [[names, left], [order, right]] as const;
+  const sides = [
+    [names, left],
+    [order, right],
+  ] as const;
   const [[first, x], [second, y]] = draw.chance(30) ? [sides[1], sides[0]] : sides;
   return apply('einsum', [x, y], { pattern: `${first.join(' ')}, ${second.join(' ')} -> ${result.join(' ')}` });
-};
-
-// ---- movement ---------------------------------------------------------------------------------------------------------------------
-
-const factorsOf = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i + 1).filter((i) => n % i === 0);
-/** Another shape of as many elements, with a size 1 now and then. */
-const reshaped = (draw: Draw, count: number): readonly number[] => {
-  const shape: number[] = [];
-  let rest = count;
-  for (let axes = draw.between(0, 4); axes > 0; axes--) {
-    const factor = draw.pick(factorsOf(rest));
-    shape.push(factor);
-    rest /= factor;
-  }
-  return rest === 1 && (shape.length > 0 || draw.chance(50)) ? shape : [...shape, rest];
-};
-const makeReshape = (workshop: Workshop): Node => {
-  const x = operand(workshop, ANY);
-  return apply('reshape', [x], { shape: reshaped(workshop.draw, countOf(sizes(x))) });
-};
-
-const makePermute = (workshop: Workshop): Node => {
-  const x = operand(workshop, ANY, (node) => node.shape.length > 1);
-  return apply('permute', [x], { axes: workshop.draw.shuffled(axesOf(x)) });
-};
-
-/** Grows axes of size 1; a tensor without any gets one first. */
-const makeExpand = (workshop: Workshop): Node | undefined => {
-  const { draw } = workshop, found = operand(workshop, ANY), at = draw.below(found.shape.length + 1);
-  const x = sizes(found).includes(1) && draw.chance(70) ? found : apply('reshape', [found], { shape: sizes(found).toSpliced(at, 0, 1) });
-  const shape = sizes(x).map((size) => (size === 1 && draw.chance(70) ? draw.between(1, 6) : size));
-  return countOf(shape) > MOST_ELEMENTS || shape.length > 6 ? undefined : apply('expand', [x], { shape });
-};
-
-const sliceAttributes = (draw: Draw, shape: readonly number[]): Attributes => {
-  const steps = shape.map(() => (draw.chance(25) ? draw.between(2, 3) : 1)), starts = shape.map((size) => (draw.chance(50) ? draw.below(size) : 0));
-  const room = shape.map((size, axis) => Math.floor((size - 1 - starts[axis]!) / steps[axis]!) + 1);
-  return { starts, sizes: room.map((most) => (draw.chance(40) ? draw.between(1, most) : most)), steps };
-};
-const makeSlice = (workshop: Workshop): Node => {
-  const x = operand(workshop, ANY);
-  return apply('slice', [x], sliceAttributes(workshop.draw, sizes(x)));
-};
-
-const makePad = (workshop: Workshop): Node | undefined => {
-  const { draw, mode } = workshop, x = operand(workshop, ANY);
-  const side = (): readonly number[] => x.shape.map(() => (draw.chance(50) ? draw.between(1, 3) : 0));
-  const low = side(), high = side();
-  if (countOf(sizes(x).map((size, axis) => size + low[axis]! + high[axis]!)) > 2 * MOST_ELEMENTS) return undefined;
-  const value = x.dtype === 'bool' ? draw.below(2) : x.dtype === 'f32' && mode === 'general' ? draw.pick([0, 0.5, -1e30]) : draw.below(3);
-  return apply('pad', [x], { low, high, value });
-};
-
-/** The same tensor again, a part of it, another that fits, or a new one. */
-const concatPart = (workshop: Workshop, x: Node, axis: number): Node => {
-  const { draw } = workshop, fits = (node: Node): boolean => node.dtype === x.dtype && node.shape.length === x.shape.length && node.shape.every((size, i) => i === axis || size === x.shape[i]);
-  const found = draw.chance(60) ? existing(workshop, fits) : undefined;
-  return found ?? workshop.input(sizes(x).with(axis, draw.between(1, 5)), x.dtype);
-};
-const makeConcat = (workshop: Workshop): Node | undefined => {
-  const { draw } = workshop, x = operand(workshop, ANY, (node) => node.shape.length > 0), axis = draw.below(x.shape.length);
-  const others = Array.from({ length: draw.between(0, 3) }, () => concatPart(workshop, x, axis));
-  const node = apply('concat', draw.shuffled([x, ...others]), { axis });
-  return countOf(sizes(node)) > 2 * MOST_ELEMENTS ? undefined : node;
-};
-
-/** Indices of any rank, some of them outside the axis. */
-const makeTake = (workshop: Workshop): Node | undefined => {
-  const { draw } = workshop, x = operand(workshop, ANY, (node) => node.shape.length > 0), axis = draw.below(x.shape.length);
-  const found = draw.chance(60) ? existing(workshop, (node) => INTEGER.includes(node.dtype) && node.shape.length <= 2 && countOf(sizes(node)) <= 24) : undefined;
-  const indices = found ?? workshop.input(drawShape(draw, 0, 2).map((size) => Math.min(size, 7)), draw.pick(INTEGER));
-  const node = apply('take', [x, indices], { axis });
-  return countOf(sizes(node)) > 2 * MOST_ELEMENTS || node.shape.length > 6 ? undefined : node;
 };
 
 // ---- sources ----------------------------------------------------------------------------------------------------------------------
 
 const makeLiteral = ({ draw, mode }: Workshop): Node => {
-  const shape = drawShape(draw, 0, 3), dtype = draw.pick(ANY);
+  const shape = drawShape(draw, 0, 3),
+    dtype = draw.pick(ANY);
   const data = elementsOf(draw.below(1000), countOf(shape), dtype, mode === 'exact' ? 'whole' : 'plain');
   return apply('literal', [], { data: literalOf(Float64Array.from(data)), shape, dtype });
 };
 
 export const HINTS = {
   input: exact(({ draw, input }) => input(drawShape(draw), draw.pick(ANY)), 1),
-  constant: exact(({ draw, mode }) => apply('constant', [], mode === 'general' && draw.chance(50) ? { value: draw.pick([0.1, -2.5, 1e-8, 3e7]), dtype: 'f32' } : { value: draw.below(4), dtype: draw.pick(NUMERIC) }), 1),
+  constant: exact(
+    ({ draw, mode }) =>
+      apply(
+        'constant',
+        [],
+        mode === 'general' && draw.chance(50)
+          ? { value: draw.pick([0.1, -2.5, 1e-8, 3e7]), dtype: 'f32' }
+          : { value: draw.below(4), dtype: draw.pick(NUMERIC) },
+      ),
+    1,
+  ),
   literal: exact(makeLiteral, 2),
   size: exact(({ draw }) => apply('size', [], { dim: draw.between(1, 40), dtype: draw.pick(NUMERIC) }), 1),
   iota: exact(({ draw }) => apply('iota', [], { length: draw.between(1, 20), dtype: draw.pick(NUMERIC) }), 2),

@@ -3,12 +3,18 @@ import fc from 'fast-check';
 import type { MatmulSchedule, RowSchedule, Schedule } from '../../compiler/schedule.ts';
 
 const matmul: fc.Arbitrary<MatmulSchedule> = fc.record({
-  rows: fc.constantFrom(1, 2, 4, 8), columns: fc.constantFrom(1, 2, 4, 8), depth: fc.constantFrom(1, 2, 4),
+  rows: fc.constantFrom(1, 2, 4, 8),
+  columns: fc.constantFrom(1, 2, 4, 8),
+  depth: fc.constantFrom(1, 2, 4),
   workgroup: fc.constantFrom([1, 1], [8, 8], [4, 4], [16, 2], [1, 32], [2, 64]),
 });
 /** Cooperative workgroups are powers of two from 2 on: partial results are joined by halves. */
 const row: fc.Arbitrary<RowSchedule> = fc.record({ by: fc.constantFrom('thread', 'workgroup'), workgroup: fc.constantFrom(2, 8, 32, 64) });
 
 export const schedules: fc.Arbitrary<Schedule> = fc.record({
-  matmul, smallMatmul: fc.record({ below: fc.constantFrom(0, 2 ** 24), matmul }), row, elementwise: fc.constantFrom(1, 32, 64, 256), cooperativeFrom: fc.constantFrom(2, 5, 64, Infinity),
+  matmul,
+  smallMatmul: fc.record({ below: fc.constantFrom(0, 2 ** 24), matmul }),
+  row,
+  elementwise: fc.constantFrom(1, 32, 64, 256),
+  cooperativeFrom: fc.constantFrom(2, 5, 64, Infinity),
 });

@@ -42,7 +42,8 @@ const contentFor = (draw: Draw, mode: Mode, dtype: DType): Content =>
 
 /** A new workshop, as each step sees it through its own choices. */
 export const openWorkshop = (mode: Mode, seed: number): ((draw: Draw) => Workshop) => {
-  const pool: Node[] = [], feeds: Record<string, NumberArray> = {};
+  const pool: Node[] = [],
+    feeds: Record<string, NumberArray> = {};
   const values = new Map<Node, Bounded>();
   const boundedOf = (node: Node): Bounded => {
     const known = values.get(node);
@@ -51,17 +52,35 @@ export const openWorkshop = (mode: Mode, seed: number): ((draw: Draw) => Worksho
     values.set(node, found);
     return found;
   };
-  const input = (draw: Draw): Workshop['input'] => (shape, dtype, content = contentFor(draw, mode, dtype)) => {
-    const number = Object.keys(feeds).length, name = `x${number}`;
-    feeds[name] = elementsOf(seed + number, countOf(shape), dtype, content);
-    return apply('input', [], { name, role: draw.chance(25) ? 'parameter' : 'input', shape, dtype });
-  };
-  return (draw) => ({ draw, mode, pool, add: (node) => { pool.push(node); }, boundedOf, input: input(draw), feeds });
+  const input =
+    (draw: Draw): Workshop['input'] =>
+    (shape, dtype, content = contentFor(draw, mode, dtype)) => {
+      const number = Object.keys(feeds).length,
+        name = `x${number}`;
+      feeds[name] = elementsOf(seed + number, countOf(shape), dtype, content);
+      return apply('input', [], { name, role: draw.chance(25) ? 'parameter' : 'input', shape, dtype });
+    };
+  return (draw) => ({
+    draw,
+    mode,
+    pool,
+    add: (node) => {
+      pool.push(node);
+    },
+    boundedOf,
+    input: input(draw),
+    feeds,
+  });
 };
 
 const boundedFrom = (node: Node, inputs: readonly Bounded[]): Bounded => {
-  const { reference } = definitionOf(node.op), type = { shape: shapeOf(node), dtype: node.dtype };
-  const value = reference.value(inputs.map((x) => ({ shape: x.shape, dtype: x.dtype, data: x.value })), type, node.attributes);
+  const { reference } = definitionOf(node.op),
+    type = { shape: shapeOf(node), dtype: node.dtype };
+  const value = reference.value(
+    inputs.map((x) => ({ shape: x.shape, dtype: x.dtype, data: x.value })),
+    type,
+    node.attributes,
+  );
   return { ...type, value, ...reference.bound(inputs, type, node.attributes, value) };
 };
 
@@ -73,7 +92,8 @@ export const MOST_ELEMENTS = 768;
 const SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 16, 17] as const;
 /** Rank 0 to 5, sizes odd and even, 1 among them. */
 export const drawShape = (draw: Draw, lowest = 0, highest = 5): readonly number[] => {
-  const rank = draw.between(lowest, highest), shape: number[] = [];
+  const rank = draw.between(lowest, highest),
+    shape: number[] = [];
   for (let axis = 0; axis < rank; axis++) {
     const size = draw.chance(4) ? draw.between(60, 140) : draw.pick(SIZES);
     shape.push(countOf(shape) * size > MOST_ELEMENTS ? 1 : size);
@@ -89,7 +109,8 @@ export const existing = ({ pool, draw }: Workshop, fits: (node: Node) => boolean
 
 /** A tensor of one of the dtypes: one that is there, or else (and now and then) a new input. */
 export const operand = (workshop: Workshop, dtypes: readonly DType[], fits: (node: Node) => boolean = () => true): Node => {
-  const { draw, input, mode } = workshop, kinds: readonly DType[] = mode === 'half' && dtypes.includes('f32') ? [...dtypes, 'f16', 'f16', 'f16'] : dtypes;
+  const { draw, input, mode } = workshop,
+    kinds: readonly DType[] = mode === 'half' && dtypes.includes('f32') ? [...dtypes, 'f16', 'f16', 'f16'] : dtypes;
   const found = draw.chance(15) ? undefined : existing(workshop, (node) => kinds.includes(node.dtype) && fits(node));
   if (found !== undefined) return found;
   for (;;) {
@@ -104,7 +125,8 @@ const broadcasts = (from: readonly number[], to: readonly number[]): boolean =>
 
 /** A new input, or a number, that broadcasts to the shape. */
 const newFor = ({ draw, input, mode }: Workshop, shape: readonly number[], dtype: DType): Node => {
-  if (dtype !== 'bool' && draw.chance(15)) return constantNode(mode === 'exact' || dtype !== 'f32' ? draw.between(0, 3) : draw.pick([0, 1, 2, 0.5, -1.5, 0.1]), dtype);
+  if (dtype !== 'bool' && draw.chance(15))
+    return constantNode(mode === 'exact' || dtype !== 'f32' ? draw.between(0, 3) : draw.pick([0, 1, 2, 0.5, -1.5, 0.1]), dtype);
   const partly = shape.map((size) => (draw.chance(25) ? 1 : size));
   return input(draw.chance(25) ? partly.slice(draw.below(partly.length + 1)) : partly, dtype);
 };
@@ -120,11 +142,26 @@ export const shaped = (workshop: Workshop, shape: readonly number[], dtype: DTyp
 
 const extreme = (values: Float64Array, join: (a: number, b: number) => number, start: number): number => values.reduce((a, b) => join(a, b), start);
 /** Largest |value| + error. */
-export const largest = ({ value, error }: Bounded): number => extreme(value.map((v, i) => Math.abs(v) + error[i]!), Math.max, 0);
+export const largest = ({ value, error }: Bounded): number =>
+  extreme(
+    value.map((v, i) => Math.abs(v) + error[i]!),
+    Math.max,
+    0,
+  );
 /** Smallest value - error. */
-export const smallest = ({ value, error }: Bounded): number => extreme(value.map((v, i) => v - error[i]!), Math.min, Infinity);
+export const smallest = ({ value, error }: Bounded): number =>
+  extreme(
+    value.map((v, i) => v - error[i]!),
+    Math.min,
+    Infinity,
+  );
 /** Smallest |value| - error. */
-export const nearestZero = ({ value, error }: Bounded): number => extreme(value.map((v, i) => Math.abs(v) - error[i]!), Math.min, Infinity);
+export const nearestZero = ({ value, error }: Bounded): number =>
+  extreme(
+    value.map((v, i) => Math.abs(v) - error[i]!),
+    Math.min,
+    Infinity,
+  );
 
 const number = (x: Node, value: number): Node => broadcastTo(constantNode(value, x.dtype), x.shape);
 
@@ -132,7 +169,8 @@ const number = (x: Node, value: number): Node => broadcastTo(constantNode(value,
 const MOST_HALF = 8;
 /** x, or x scaled by a power of two so that nothing in it is larger than `most`. */
 export const keptWithin = ({ boundedOf }: Workshop, x: Node, most: number): Node => {
-  const limit = x.dtype === 'f16' ? Math.min(most, MOST_HALF) : most, size = largest(boundedOf(x));
+  const limit = x.dtype === 'f16' ? Math.min(most, MOST_HALF) : most,
+    size = largest(boundedOf(x));
   return size <= limit ? x : apply('mul', [x, number(x, 2 ** -Math.ceil(Math.log2(size / limit)))], {});
 };
 /** x, or |x| plus a half where it comes near 0 or below. */

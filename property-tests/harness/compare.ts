@@ -26,10 +26,17 @@ const note = (sharpness: Sharpness, op: string, want: Bounded, ratio: number): v
 };
 
 /** Throws when an element is over its bound; the message names op, shape, element and factor. */
-export const expectWithinBound = ({ graph, want }: Pick<RandomProgram, 'graph' | 'want'>, got: Results, sharpness: Sharpness = newSharpness()): void => {
+export const expectWithinBound = (
+  { graph, want }: Pick<RandomProgram, 'graph' | 'want'>,
+  got: Results,
+  sharpness: Sharpness = newSharpness(),
+): void => {
   for (const { name, node } of graph.outputs) {
-    const bounded = want[name]!, results = got[name]!, report = compareWithBound(results, bounded);
-    if (results.length !== bounded.value.length) throw new Error(`${name}: ${results.length} elements, the shape [${node.shape.join(', ')}] has ${bounded.value.length}`);
+    const bounded = want[name]!,
+      results = got[name]!,
+      report = compareWithBound(results, bounded);
+    if (results.length !== bounded.value.length)
+      throw new Error(`${name}: ${results.length} elements, the shape [${node.shape.join(', ')}] has ${bounded.value.length}`);
     if (report.worst > 1) throw new Error(`${name}: ${describeExcess(node.op, bounded.shape, report)}`);
     note(sharpness, node.op, bounded, report.worst);
   }
@@ -39,7 +46,8 @@ export const expectWithinBound = ({ graph, want }: Pick<RandomProgram, 'graph' |
 export const expectExact = ({ graph, want }: Pick<RandomProgram, 'graph' | 'want'>, got: Results): void => {
   for (const { name, node } of graph.outputs) {
     want[name]!.value.forEach((value, i) => {
-      if (got[name]![i] !== value) throw new Error(`${name} = ${node.op}: element ${i} of [${node.shape.join(', ')}] is ${got[name]![i]}, exactly ${value} was expected`);
+      if (got[name]![i] !== value)
+        throw new Error(`${name} = ${node.op}: element ${i} of [${node.shape.join(', ')}] is ${got[name]![i]}, exactly ${value} was expected`);
     });
   }
 };
@@ -49,7 +57,11 @@ export const expectSame = ({ graph, want }: Pick<RandomProgram, 'graph' | 'want'
   for (const { name, node } of graph.outputs) {
     want[name]!.error.forEach((error, i) => {
       const difference = Math.abs(first[name]![i]! - second[name]![i]!);
-      if (!(difference <= 2 * error)) throw new Error(`${name} = ${node.op}: element ${i} of [${node.shape.join(', ')}] is ${first[name]![i]} one way and ${second[name]![i]} the other, bounds ${error} each`);
+      if (!(difference <= 2 * error))
+        throw new Error(
+          `${name} = ${node.op}: element ${i} of [${node.shape.join(', ')}] is ${first[name]![i]} one way and ${second[name]![i]} the other, ` +
+            `bounds ${error} each`,
+        );
     });
   }
 };
@@ -57,6 +69,10 @@ export const expectSame = ({ graph, want }: Pick<RandomProgram, 'graph' | 'want'
 export const medianOf = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 export const describeSharpness = (label: string, { ratios, worstOf, elements, unbounded }: Sharpness): string => {
-  const perOp = [...worstOf].sort(([, a], [, b]) => b - a).map(([op, ratio]) => `${op} ${ratio.toPrecision(2)}`).join(', ');
-  return `${label}: ${ratios.length} tensors with rounding, ${elements} elements, ${unbounded} without a bound; error/bound median ${medianOf(ratios).toPrecision(2)}, worst ${perOp}`;
+  const perOp = [...worstOf]
+    .sort(([, a], [, b]) => b - a)
+    .map(([op, ratio]) => `${op} ${ratio.toPrecision(2)}`)
+    .join(', ');
+  const compared = `${ratios.length} tensors with rounding, ${elements} elements, ${unbounded} without a bound`;
+  return `${label}: ${compared}; error/bound median ${medianOf(ratios).toPrecision(2)}, worst ${perOp}`;
 };

@@ -29,7 +29,8 @@ export const compiled = (graph: Graph, options: CompileOptions): Compilation => 
 export const compiledAsWritten = (graph: Graph, { table = OPS, schedule = SCHEDULES.cpu, profile = PROFILES.cpu }: CompileOptions): Compilation => {
   const kernels = planKernels(graph, { profile, schedule, table, fusion: false });
   if (Array.isArray(kernels)) throw new Error(`does not compile:\n${kernels.map(showCompileError).join('\n')}`);
-  const plan = kernels as KernelPlan, memory = planMemory(plan); // not an array of errors
+  const plan = kernels as KernelPlan,
+    memory = planMemory(plan); // not an array of errors
   return { stages: [], kernels: plan, memory, program: assemble('program', graph, plan, memory) };
 };
 

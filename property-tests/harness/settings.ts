@@ -3,12 +3,16 @@
  * run. The seed is printed when a law starts and by fast-check when one fails.
  */
 import type { Parameters } from 'fast-check';
+import { vi } from 'vitest';
 
 /** Random programs of the main laws; the others scale with it. */
 export const RUNS = Number(process.env['PIXNERD_RUNS'] ?? 300);
 
 const freshSeed = (): number => Math.floor(Math.random() * 2 ** 31);
 export const SEED = Number(process.env['PIXNERD_SEED'] ?? freshSeed());
+
+/** Time for a law, so that thousands of runs on a busy machine fit in. */
+vi.setConfig({ testTimeout: Math.max(600_000, 3_000 * RUNS) });
 
 /** The share of `RUNS` that a law gets, at least `least`. */
 export const runs = (share: number, least = 10): number => Math.max(least, Math.ceil(RUNS * share));

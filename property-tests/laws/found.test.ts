@@ -21,7 +21,9 @@ const input = (name: string, shape: readonly number[], dtype: DType = 'f32'): No
 
 /** Compiles and runs on the device and in the loop form. */
 const check = async (node: Node, data: Data, schedule: Schedule, hold: typeof expectExact): Promise<void> => {
-  const graph = makeGraph({ y: node }), program = { graph, want: evaluateBounded(graph, data) }, target = await testDevice();
+  const graph = makeGraph({ y: node }),
+    program = { graph, want: evaluateBounded(graph, data) },
+    target = await testDevice();
   const compilation = compiled(graph, { profile: target.profile, schedule });
   hold(program, interpret(compilation, data));
   hold(program, await runProgram(target, compilation.program, data));
@@ -30,11 +32,20 @@ const cooperative: Schedule = { ...SCHEDULES.gpu, row: { by: 'workgroup', workgr
 
 describe('kernels', () => {
   test('a matmul whose columns are not the last axis of the result stores them apart', () =>
-    check(apply('einsum', [input('a', [5]), input('b', [5, 2, 4])], { pattern: 'a, a b c -> b a' }),
-      { a: Float32Array.of(1, 2, 3, 4, 5), b: Float32Array.from({ length: 40 }, (_, i) => i % 7) }, SCHEDULES.cpu, expectExact));
+    check(
+      apply('einsum', [input('a', [5]), input('b', [5, 2, 4])], { pattern: 'a, a b c -> b a' }),
+      { a: Float32Array.of(1, 2, 3, 4, 5), b: Float32Array.from({ length: 40 }, (_, i) => i % 7) },
+      SCHEDULES.cpu,
+      expectExact,
+    ));
 
   test('a reduction inside a cooperative reduction is not shared: it differs from lane to lane', () =>
-    check(apply('reduceMax', [apply('sum', [input('x', [2, 1, 2])], { axes: [0] })], { axes: [1] }), { x: Float32Array.of(0, 3, -2, 4) }, cooperative, expectExact));
+    check(
+      apply('reduceMax', [apply('sum', [input('x', [2, 1, 2])], { axes: [0] })], { axes: [1] }),
+      { x: Float32Array.of(0, 3, -2, 4) },
+      cooperative,
+      expectExact,
+    ));
 
   test('shared parts of a cooperative reduction are written once', () => {
     const bits = apply('randomBits', [input('key', [2], 'u32')], { shape: [9] });
@@ -42,17 +53,25 @@ describe('kernels', () => {
     expect(program.kernels[0]!.wgsl.length).toBeLessThan(20_000);
   });
 
-  test('the negative of u32 wraps', () => check(apply('neg', [input('x', [3], 'u32')], {}), { x: Uint32Array.of(0, 1, 7) }, SCHEDULES.cpu, expectExact));
+  test('the negative of u32 wraps', () =>
+    check(apply('neg', [input('x', [3], 'u32')], {}), { x: Uint32Array.of(0, 1, 7) }, SCHEDULES.cpu, expectExact));
 
   test('padding that is not a float32 is rounded as the bound says', () =>
     check(apply('pad', [input('x', [2])], { low: [1], high: [0], value: 0.1 }), { x: Float32Array.of(1, 2) }, SCHEDULES.cpu, expectWithinBound));
 
   test('products of large integers wrap as the machine does', () =>
-    check(apply('einsum', [input('a', [2], 'i32'), input('b', [2], 'i32')], { pattern: 'k, k -> ' }),
-      { a: Int32Array.of(2147483647, 3), b: Int32Array.of(2147483647, 2147483647) }, SCHEDULES.cpu, expectExact));
+    check(
+      apply('einsum', [input('a', [2], 'i32'), input('b', [2], 'i32')], { pattern: 'k, k -> ' }),
+      { a: Int32Array.of(2147483647, 3), b: Int32Array.of(2147483647, 2147483647) },
+      SCHEDULES.cpu,
+      expectExact,
+    ));
 
   test.each([
-    ['f32', 'u32', [-1, 1.5, 5e9]], ['f32', 'i32', [3e9, -3e9, -1.5]], ['u32', 'i32', [3_000_000_000, 5]], ['i32', 'u32', [-1, 5]],
+    ['f32', 'u32', [-1, 1.5, 5e9]],
+    ['f32', 'i32', [3e9, -3e9, -1.5]],
+    ['u32', 'i32', [3_000_000_000, 5]],
+    ['i32', 'u32', [-1, 5]],
   ] as const)('cast %s to %s at the edges', (from, dtype, values) => {
     const data = from === 'f32' ? Float32Array.from(values) : from === 'u32' ? Uint32Array.from(values) : Int32Array.from(values);
     return check(apply('cast', [input('x', [values.length], from)], { dtype }), { x: data }, SCHEDULES.cpu, expectExact);
@@ -68,13 +87,18 @@ describe('the reference', () => {
   });
 
   test('a value beyond float32 has no bound', () => {
-    const x = input('x', [1]), { error } = evaluateBounded(makeGraph({ y: apply('exp', [x], {}) }), { x: [100] })['y']!;
+    const x = input('x', [1]),
+      { error } = evaluateBounded(makeGraph({ y: apply('exp', [x], {}) }), { x: [100] })['y']!;
     expect(error[0]).toBe(Infinity);
   });
 
   test('an index that may be off by one makes what is taken uncertain', () => {
     const place = apply('cast', [apply('floor', [apply('mul', [input('x', [1]), input('s', [1])], {})], {})], { dtype: 'i32' });
-    const { value, error } = evaluateBounded(makeGraph({ y: apply('take', [input('table', [4]), place], { axis: 0 }) }), { x: [3], s: [1 / 3], table: [10, 20, 40, 80] })['y']!;
+    const { value, error } = evaluateBounded(makeGraph({ y: apply('take', [input('table', [4]), place], { axis: 0 }) }), {
+      x: [3],
+      s: [1 / 3],
+      table: [10, 20, 40, 80],
+    })['y']!;
     expect(value[0]! - error[0]!).toBeLessThanOrEqual(10);
     expect(value[0]! + error[0]!).toBeGreaterThanOrEqual(20);
   });

@@ -19,7 +19,10 @@ import { runs, SEED } from '../harness/settings.ts';
 type Values = Readonly<Record<string, ArrayLike<number>>>;
 
 /** One application of an op to inputs of its own, at the numbers that a random program had there. */
-interface Site { readonly node: Node; readonly values: Values }
+interface Site {
+  readonly node: Node;
+  readonly values: Values;
+}
 
 const siteOf = ({ graph, data }: RandomProgram): Site => {
   const { node } = graph.outputs[0]!;
@@ -40,11 +43,18 @@ const lossAt = ({ node, values }: Site, cotangent: ArrayLike<number>, operand: s
   return evaluate(makeGraph({ y: node }), moved)['y']!.data.reduce((sum, y, i) => sum + y * cotangent[i]!, 0);
 };
 
-interface Slopes { readonly left: number; readonly right: number; readonly both: number }
+interface Slopes {
+  readonly left: number;
+  readonly right: number;
+  readonly both: number;
+}
 const slopesAt = (site: Site, cotangent: ArrayLike<number>, operand: string, element: number): Slopes => {
-  const x = site.values[operand]![element]!, step = 2 ** -12 * Math.max(1, Math.abs(x));
-  const low = Math.fround(x - step), high = Math.fround(x + step);
-  const [before, here, after] = [low, x, high].map((at) => lossAt(site, cotangent, operand, element, at)) as [number, number, number]; // three in, three out
+  const x = site.values[operand]![element]!,
+    step = 2 ** -12 * Math.max(1, Math.abs(x));
+  const low = Math.fround(x - step),
+    high = Math.fround(x + step);
+  const loss = (at: number): number => lossAt(site, cotangent, operand, element, at);
+  const [before, here, after] = [loss(low), loss(x), loss(high)];
   return { left: (here - before) / (x - low), right: (after - here) / (high - x), both: (after - before) / (high - low) };
 };
 
@@ -52,7 +62,9 @@ const MOST_ELEMENTS = 6;
 /** A few elements of a tensor, all of a small one. */
 const sampled = (count: number): readonly number[] => {
   const random = randomNumbers(count);
-  return count <= MOST_ELEMENTS ? Array.from({ length: count }, (_, i) => i) : Array.from({ length: MOST_ELEMENTS }, () => Math.floor(random() * count));
+  return count <= MOST_ELEMENTS
+    ? Array.from({ length: count }, (_, i) => i)
+    : Array.from({ length: MOST_ELEMENTS }, () => Math.floor(random() * count));
 };
 
 /** Where the slopes of both sides differ there is a kink, and no derivative to compare with. */
@@ -62,7 +74,8 @@ const isKink = ({ left, right }: Slopes, scale: number): boolean => Math.abs(lef
 const compareSlopes = (site: Site, cotangent: ArrayLike<number>, operand: string, gradient: Float64Array): number => {
   let compared = 0;
   for (const element of sampled(gradient.length)) {
-    const slopes = slopesAt(site, cotangent, operand, element), scale = Math.max(1e-3, Math.abs(gradient[element]!), Math.abs(slopes.both));
+    const slopes = slopesAt(site, cotangent, operand, element),
+      scale = Math.max(1e-3, Math.abs(gradient[element]!), Math.abs(slopes.both));
     if (isKink(slopes, scale)) continue;
     compared++;
     if (Math.abs(slopes.both - gradient[element]!) > 1e-3 * scale) {
@@ -73,9 +86,14 @@ const compareSlopes = (site: Site, cotangent: ArrayLike<number>, operand: string
 };
 
 const checkSite = (gradient: Gradient, site: Site): number => {
-  const { input, elements } = cotangentOf(site.node), parts = gradient({ apply, cotangent: input, node: site.node });
-  expect(parts.map((part) => part !== undefined), 'gradients flow to float operands only').toEqual(site.node.inputs.map(({ dtype }) => dtype === 'f32'));
-  const flowing = parts.flatMap((part, i) => (part === undefined ? [] : [[`a${i}`, part] as const])), graph = makeGraph(Object.fromEntries(flowing));
+  const { input, elements } = cotangentOf(site.node),
+    parts = gradient({ apply, cotangent: input, node: site.node });
+  expect(
+    parts.map((part) => part !== undefined),
+    'gradients flow to float operands only',
+  ).toEqual(site.node.inputs.map(({ dtype }) => dtype === 'f32'));
+  const flowing = parts.flatMap((part, i) => (part === undefined ? [] : [[`a${i}`, part] as const])),
+    graph = makeGraph(Object.fromEntries(flowing));
   expect(verify(graph)).toEqual([]);
   const gradients = evaluate(graph, { ...site.values, cotangent: elements });
   return flowing.reduce((compared, [name, part]) => {
@@ -89,13 +107,23 @@ const withGradient = names.filter((op) => typeof OPS[op].gradient === 'function'
 
 describe('the gradient of', () => {
   const listed = (word: string): string => names.filter((op) => OPS[op].gradient === word).join(', ');
-  console.log(`gradients: ${withGradient.length} ops tested; pending: ${listed('pending')}; not differentiable: ${listed('not differentiable')}; PIXNERD_SEED=${SEED}`);
+  console.log(
+    `gradients: ${withGradient.length} ops tested; pending: ${listed('pending')}; ` +
+      `not differentiable: ${listed('not differentiable')}; PIXNERD_SEED=${SEED}`,
+  );
 
   test.each(withGradient)('%s is its difference quotient', (op) => {
     let compared = 0;
     const gradient = OPS[op].gradient as Gradient; // filtered above
-    const differentiable = programsOf(op).filter(({ graph }) => graph.outputs[0]!.node.dtype === 'f32' && graph.outputs[0]!.node.inputs.some(({ dtype }) => dtype === 'f32'));
-    fc.assert(fc.property(differentiable, (program) => { compared += checkSite(gradient, siteOf(program)); }), { seed: SEED, numRuns: runs(0.07, 8) });
+    const differentiable = programsOf(op).filter(
+      ({ graph }) => graph.outputs[0]!.node.dtype === 'f32' && graph.outputs[0]!.node.inputs.some(({ dtype }) => dtype === 'f32'),
+    );
+    fc.assert(
+      fc.property(differentiable, (program) => {
+        compared += checkSite(gradient, siteOf(program));
+      }),
+      { seed: SEED, numRuns: runs(0.07, 8) },
+    );
     expect(compared, 'no element could be compared').toBeGreaterThan(10);
   });
 });

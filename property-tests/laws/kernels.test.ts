@@ -25,34 +25,46 @@ describe('on the device', () => {
   test('random programs stay within the bound, on the schedule of the adapter and on another legal one', async () => {
     const sharpness = newSharpness();
     const other = fc.oneof({ weight: 1, arbitrary: fc.constant(SCHEDULES.gpu) }, { weight: 2, arbitrary: schedules });
-    await fc.assert(fc.asyncProperty(programs(), other, async (program, schedule) => {
-      expectWithinBound(program, await run(program, SCHEDULES.cpu), sharpness);
-      expectWithinBound(program, await run(program, schedule), sharpness);
-    }), parameters('WGSL = reference', runs(1)));
+    await fc.assert(
+      fc.asyncProperty(programs(), other, async (program, schedule) => {
+        expectWithinBound(program, await run(program, SCHEDULES.cpu), sharpness);
+        expectWithinBound(program, await run(program, schedule), sharpness);
+      }),
+      parameters('WGSL = reference', runs(1)),
+    );
     console.log(describeSharpness('WGSL = reference', sharpness));
     expect(medianOf(sharpness.ratios), 'the bounds have gone slack').toBeGreaterThan(1e-4);
   });
 
   test('fused and unfused programs agree', async () => {
-    await fc.assert(fc.asyncProperty(programs(), fc.constantFrom(SCHEDULES.cpu, SCHEDULES.gpu), async (program, schedule) => {
-      const [fused, unfused] = [await run(program, schedule), await run(program, schedule, false)];
-      expectSame(program, fused, unfused);
-      expectWithinBound(program, unfused);
-    }), parameters('fused = unfused', runs(0.25)));
+    await fc.assert(
+      fc.asyncProperty(programs(), fc.constantFrom(SCHEDULES.cpu, SCHEDULES.gpu), async (program, schedule) => {
+        const [fused, unfused] = [await run(program, schedule), await run(program, schedule, false)];
+        expectSame(program, fused, unfused);
+        expectWithinBound(program, unfused);
+      }),
+      parameters('fused = unfused', runs(0.25)),
+    );
   });
 
   test('programs with float16 tensors stay within the bound, where the adapter has them', async ({ skip }) => {
     if (!target.profile.features.includes('shader-f16')) skip('the adapter lacks shader-f16');
     const sharpness = newSharpness();
-    await fc.assert(fc.asyncProperty(programs('half'), fc.oneof(fc.constant(SCHEDULES.cpu), schedules), fc.boolean(), async (program, schedule, fusion) => {
-      expectWithinBound(program, await run(program, schedule, fusion), sharpness);
-    }), parameters('WGSL = reference, f16', runs(0.5)));
+    await fc.assert(
+      fc.asyncProperty(programs('half'), fc.oneof(fc.constant(SCHEDULES.cpu), schedules), fc.boolean(), async (program, schedule, fusion) => {
+        expectWithinBound(program, await run(program, schedule, fusion), sharpness);
+      }),
+      parameters('WGSL = reference, f16', runs(0.5)),
+    );
     console.log(describeSharpness('WGSL = reference, f16', sharpness));
   });
 
   test('whole numbers come out exactly', async () => {
-    await fc.assert(fc.asyncProperty(programs('exact'), fc.oneof(fc.constant(SCHEDULES.cpu), schedules), fc.boolean(), async (program, schedule, fusion) => {
-      expectExact(program, await run(program, schedule, fusion));
-    }), parameters('exact integer data', runs(0.5)));
+    await fc.assert(
+      fc.asyncProperty(programs('exact'), fc.oneof(fc.constant(SCHEDULES.cpu), schedules), fc.boolean(), async (program, schedule, fusion) => {
+        expectExact(program, await run(program, schedule, fusion));
+      }),
+      parameters('exact integer data', runs(0.5)),
+    );
   });
 });

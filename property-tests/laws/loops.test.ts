@@ -14,20 +14,26 @@ import { parameters, runs } from '../harness/settings.ts';
 describe('the loop form in JavaScript', () => {
   test('random programs stay within the bound on every legal schedule, fused or not', () => {
     const sharpness = newSharpness();
-    fc.assert(fc.property(programs(), schedules, (program, schedule) => {
-      const fused = interpret(compiled(program.graph, { schedule }), program.data);
-      const unfused = interpret(compiled(program.graph, { schedule, fusion: false }), program.data);
-      expectWithinBound(program, fused, sharpness);
-      expectWithinBound(program, unfused);
-      expectSame(program, fused, unfused);
-    }), parameters('loops = reference', runs(2)));
+    fc.assert(
+      fc.property(programs(), schedules, (program, schedule) => {
+        const fused = interpret(compiled(program.graph, { schedule }), program.data);
+        const unfused = interpret(compiled(program.graph, { schedule, fusion: false }), program.data);
+        expectWithinBound(program, fused, sharpness);
+        expectWithinBound(program, unfused);
+        expectSame(program, fused, unfused);
+      }),
+      parameters('loops = reference', runs(2)),
+    );
     console.log(describeSharpness('loops = reference', sharpness));
     expect(medianOf(sharpness.ratios), 'the bounds have gone slack').toBeGreaterThan(1e-4);
   });
 
   test('whole numbers come out exactly', () => {
-    fc.assert(fc.property(programs('exact'), schedules, fc.boolean(), (program, schedule, fusion) => {
-      expectExact(program, interpret(compiled(program.graph, { schedule, fusion }), program.data));
-    }), parameters('exact integer data, loops', runs(2)));
+    fc.assert(
+      fc.property(programs('exact'), schedules, fc.boolean(), (program, schedule, fusion) => {
+        expectExact(program, interpret(compiled(program.graph, { schedule, fusion }), program.data));
+      }),
+      parameters('exact integer data, loops', runs(2)),
+    );
   });
 });

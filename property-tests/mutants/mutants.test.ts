@@ -39,7 +39,10 @@ describe.each(Object.entries(MUTANTS) as [OpName, Mutant][])('%s', (op, mutant) 
   const numRuns = runs(0.15, 40);
   test(`is caught: ${mutant.what}`, () => {
     const table = withMutant(op, mutant);
-    const result = fc.check(fc.property(programsOf(op), (program) => survives(program, table)), { seed: SEED, numRuns, endOnFailure: true });
+    const result = fc.check(
+      fc.property(programsOf(op), (program) => survives(program, table)),
+      { seed: SEED, numRuns, endOnFailure: true },
+    );
     expect(result.errorInstance, 'a mutant must be wrong, not broken').not.toBeInstanceOf(TypeError);
     expect(result.failed, `no law noticed in ${numRuns} programs, PIXNERD_SEED=${SEED}`).toBe(true);
   });

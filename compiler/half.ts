@@ -16,3 +16,12 @@ export const toHalf = (value: number): number => {
   const half = (magnitude - 0x38000000) >>> 13, rest = magnitude & 0x1fff;
   return sign | (half + (rest > 0x1000 || (rest === 0x1000 && (half & 1) === 1) ? 1 : 0));
 };
+
+/** The number that binary16 bits stand for. */
+const fromHalf = (bits: number): number => {
+  const sign = (bits & 0x8000) === 0 ? 1 : -1, exponent = (bits >> 10) & 0x1f, mantissa = bits & 0x3ff;
+  if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
+  return sign * (exponent === 0 ? mantissa * 2 ** -24 : (1 + mantissa / 1024) * 2 ** (exponent - 15));
+};
+/** The nearest number that binary16 can hold. */
+export const roundToHalf = (value: number): number => fromHalf(toHalf(value));

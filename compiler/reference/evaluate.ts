@@ -8,6 +8,7 @@ import { type Graph, inputName, nodesOf } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import type { Bounded, BoundType, Dense } from '../../dsl/ops/definition.ts';
 import { textAttribute } from '../../dsl/ops/attributes.ts';
+import { roundToHalf } from '../half.ts';
 import { definitionOf, OPS, type OpTable } from '../../dsl/ops/table.ts';
 
 /** Elements by input or parameter name, row-major. */
@@ -22,7 +23,7 @@ const numeric = (node: Node): BoundType => {
 };
 
 /** Rounds to what the dtype can hold, as uploading it would. */
-const stored = (x: number, node: Node): number => (node.dtype === 'f32' || node.dtype === 'f16' ? Math.fround(x) : x);
+const stored = (x: number, node: Node): number => (node.dtype === 'f32' ? Math.fround(x) : node.dtype === 'f16' ? roundToHalf(x) : x);
 
 /** Weights are converted once; the same array is taken to hold the same numbers. */
 const converted = new WeakMap<object, Float64Array>();

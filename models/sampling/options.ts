@@ -73,10 +73,14 @@ type Check = string | false | undefined;
 const unknownName = (what: string, name: string | undefined, table: object): Check =>
   name !== undefined && !Object.hasOwn(table, name) && `unknown ${what} '${name}': use one of ${Object.keys(table).join(', ')}`;
 
+/** A plan lists every step, and nobody needs more of them. */
+const MOST_STEPS = 10_000;
+
 const commonMistakes = (options: SamplerOptions): readonly Check[] => {
   const { steps, guidance, timeshift, lastStep } = settledCommon(options);
   return [
     !(Number.isInteger(steps) && steps > 0) && `steps is ${steps}: use a whole number of at least 1`,
+    steps > MOST_STEPS && `steps is ${steps}: use at most ${MOST_STEPS}; 25 to 100 are usual`,
     !Number.isFinite(guidance) && `guidance is ${guidance}: use a finite number (1 switches it off)`,
     !(timeshift > 0 && Number.isFinite(timeshift)) && `timeshift is ${timeshift}: use a number above 0 (1 switches it off)`,
     steps > 1 && !(lastStep > 0 && lastStep < 1) && `last step is ${lastStep}: use a number between 0 and 1, or leave it out for 1/steps`,

@@ -23,6 +23,7 @@ describe('refused options', () => {
   const cases: readonly (readonly [object, RegExp])[] = [
     [{ sampler: 'euler', steps: 0 }, /steps is 0: use a whole number of at least 1/],
     [{ sampler: 'euler', steps: -3 }, /steps is -3/],
+    [{ sampler: 'adams', steps: 1e8 }, /steps is 100000000: use at most 10000/],
     [{ sampler: 'heun', steps: 2.5 }, /steps is 2.5/],
     [{ sampler: 'euler', steps: NaN }, /steps is NaN/],
     [{ sampler: 'adams', steps: 5, order: 5 }, /order is 5: use 1, 2, 3 or 4/],

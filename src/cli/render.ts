@@ -66,7 +66,7 @@ export const outputMistakes = async (outputs: Outputs, channels: number, size: I
       .map(({ kind, path }) => `${OPTION_OF[kind]} ${path}: this writes ${kind.toUpperCase()}, so the name should end in .${kind}`),
     ...(new Set(named.map(({ path }) => resolve(path))).size < named.length ? ['two outputs have the same name'] : []),
     ...(outputs.png !== undefined && pixels > MOST_PIXELS
-      ? [`--out: a sheet of ${count} images is too large to look at; use --npz for many images`]
+      ? [`--out: a picture of ${pixels} pixels is too large to look at; use --npz for many or large images`]
       : []),
     ...((outputs.png ?? outputs.gif) !== undefined && channels !== 1 && channels !== 3
       ? [`pictures have 1 or 3 channels, this model has ${channels}; use --npz`]

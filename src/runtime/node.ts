@@ -5,6 +5,7 @@
  * instance takes the process down with it.
  */
 
+import { existsSync } from 'node:fs';
 import { constants, freemem } from 'node:os';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import { adapterName, profileOf } from './adapter-profile.ts';
@@ -182,7 +183,13 @@ const openNamed = async (flags: readonly string[], name: string): Promise<Found>
   throw fail(noAdapter(`none is called "${name}"; there is ${offers.join(', ') || 'none at all'}`));
 };
 
-const find = (choice: AdapterChoice, flags: readonly string[]): Promise<Found> => {
+/** Files that the driver variable names and that are not there: Dawn would complain about them in its own words first. */
+const missingDrivers = (): readonly string[] =>
+  process.platform === 'linux' ? chosenDriver().split(':').filter((path) => path !== '' && !existsSync(path)) : [];
+
+const find = async (choice: AdapterChoice, flags: readonly string[]): Promise<Found> => {
+  const [missing] = missingDrivers();
+  if (missing !== undefined) throw fail(noAdapter(`VK_DRIVER_FILES names ${missing}, which does not exist; correct or unset it`));
   if (choice === 'auto') return openAuto(flags);
   return choice === 'software' ? openSoftware(flags) : openNamed(flags, choice);
 };

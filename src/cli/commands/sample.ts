@@ -45,8 +45,8 @@ const OPTIONS = {
 
 type Given = Parsed<typeof OPTIONS>;
 
-/** Options that the chosen sampler does not know. */
-const misplaced = ({ values: { sampler }, given }: Given): readonly string[] => {
+/** Options that the chosen sampler or backend does not know. */
+const misplaced = ({ values: { sampler, backend }, given }: Given): readonly string[] => {
   const known: Readonly<Record<string, readonly string[]>> = {
     order: ['adams'],
     exact: ['heun'],
@@ -54,9 +54,11 @@ const misplaced = ({ values: { sampler }, given }: Given): readonly string[] => 
     noise: ['euler', 'heun'],
     interval: ['euler', 'adams'],
   };
+  const adapter = backend !== 'wgsl' && given.has('adapter') ? [`--adapter has no meaning for --backend ${backend}; it is for wgsl`] : [];
   return Object.entries(known)
     .filter(([option, samplers]) => given.has(option) && !samplers.includes(sampler))
-    .map(([option, samplers]) => `--${option} has no meaning for --sampler ${sampler}; it is for ${samplers.join(' and ')}`);
+    .map(([option, samplers]) => `--${option} has no meaning for --sampler ${sampler}; it is for ${samplers.join(' and ')}`)
+    .concat(adapter);
 };
 
 const samplerOptions = ({ values }: Given): SamplerOptions => {

@@ -54,7 +54,7 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
   y[((i0 % 4) + (i0 / 4) * 16 + 12)] = vec4<f32>(l12, l13, l14, l15);
 }
 
-// attention/softmax: reduceMax_mul_sub_exp f32[2, 2, 16, 16]: 1 x 1 x 1 workgroups
+// attention/softmax: reduceMax_sum_mul_sub f32[2, 2, 16, 16]: 1 x 1 x 1 workgroups
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
@@ -65,30 +65,19 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
   for (var i1 = 0; i1 < 16; i1++) {
     l0 = max(l0, (x0[(i1 + i0 * 16)] * 0.1767766922712326f));
   }
+  var l1 = 0.0f;
   for (var i2 = 0; i2 < 16; i2++) {
-    y[(i2 + i0 * 16)] = exp(((x0[(i2 + i0 * 16)] * 0.1767766922712326f) - l0));
+    l1 = (l1 + exp(((x0[(i2 + i0 * 16)] * 0.1767766922712326f) - l0)));
+  }
+  for (var i3 = 0; i3 < 16; i3++) {
+    y[(i3 + i0 * 16)] = (exp(((x0[(i3 + i0 * 16)] * 0.1767766922712326f) - l0)) / l1);
   }
 }
 
-// attention/softmax: sum f32[2, 2, 16]: 1 x 1 x 1 workgroups
-@group(0) @binding(0) var<storage, read> x0: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-
-@compute @workgroup_size(64, 1, 1)
-fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
-  let i0 = i32(gid.x);
-  var l0 = 0.0f;
-  for (var i1 = 0; i1 < 16; i1++) {
-    l0 = (l0 + x0[(i1 + i0 * 16)]);
-  }
-  y[i0] = l0;
-}
-
-// attention: div_einsum f32[2, 2, 16, 32]: 2 x 1 x 1 workgroups
-@group(0) @binding(0) var<storage, read> x0: array<f32>;
+// attention: einsum f32[2, 2, 16, 32]: 2 x 1 x 1 workgroups
+@group(0) @binding(0) var<storage, read> x0: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> x1: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> x2: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(64, 1, 1)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
@@ -97,35 +86,31 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
   var l1 = vec4<f32>(0.0f);
   var l2 = vec4<f32>(0.0f);
   var l3 = vec4<f32>(0.0f);
-  let l4 = vec4<f32>(x0[(i0 / 8) * 4]);
-  let l6 = vec4<f32>(x0[((i0 / 8) * 4 + 1)]);
-  let l8 = vec4<f32>(x0[((i0 / 8) * 4 + 2)]);
-  let l10 = vec4<f32>(x0[((i0 / 8) * 4 + 3)]);
   for (var i1 = 0; i1 < 4; i1++) {
-    let l5 = (x1[((i0 / 8) * 16 + i1)] / l4);
-    let l7 = (x1[((i0 / 8) * 16 + i1 + 4)] / l6);
-    let l9 = (x1[((i0 / 8) * 16 + i1 + 8)] / l8);
-    let l11 = (x1[((i0 / 8) * 16 + i1 + 12)] / l10);
-    let l12 = x2[((i0 % 8) + (i0 / 32) * 128 + i1 * 32)];
-    l0 = (l0 + (vec4<f32>(l5[0]) * l12));
-    l1 = (l1 + (vec4<f32>(l7[0]) * l12));
-    l2 = (l2 + (vec4<f32>(l9[0]) * l12));
-    l3 = (l3 + (vec4<f32>(l11[0]) * l12));
-    let l13 = x2[((i0 % 8) + (i0 / 32) * 128 + i1 * 32 + 8)];
-    l0 = (l0 + (vec4<f32>(l5[1]) * l13));
-    l1 = (l1 + (vec4<f32>(l7[1]) * l13));
-    l2 = (l2 + (vec4<f32>(l9[1]) * l13));
-    l3 = (l3 + (vec4<f32>(l11[1]) * l13));
-    let l14 = x2[((i0 % 8) + (i0 / 32) * 128 + i1 * 32 + 16)];
-    l0 = (l0 + (vec4<f32>(l5[2]) * l14));
-    l1 = (l1 + (vec4<f32>(l7[2]) * l14));
-    l2 = (l2 + (vec4<f32>(l9[2]) * l14));
-    l3 = (l3 + (vec4<f32>(l11[2]) * l14));
-    let l15 = x2[((i0 % 8) + (i0 / 32) * 128 + i1 * 32 + 24)];
-    l0 = (l0 + (vec4<f32>(l5[3]) * l15));
-    l1 = (l1 + (vec4<f32>(l7[3]) * l15));
-    l2 = (l2 + (vec4<f32>(l9[3]) * l15));
-    l3 = (l3 + (vec4<f32>(l11[3]) * l15));
+    let l4 = x0[((i0 / 8) * 16 + i1)];
+    let l5 = x0[((i0 / 8) * 16 + i1 + 4)];
+    let l6 = x0[((i0 / 8) * 16 + i1 + 8)];
+    let l7 = x0[((i0 / 8) * 16 + i1 + 12)];
+    let l8 = x1[((i0 % 8) + (i0 / 32) * 128 + i1 * 32)];
+    l0 = (l0 + (vec4<f32>(l4[0]) * l8));
+    l1 = (l1 + (vec4<f32>(l5[0]) * l8));
+    l2 = (l2 + (vec4<f32>(l6[0]) * l8));
+    l3 = (l3 + (vec4<f32>(l7[0]) * l8));
+    let l9 = x1[((i0 % 8) + (i0 / 32) * 128 + i1 * 32 + 8)];
+    l0 = (l0 + (vec4<f32>(l4[1]) * l9));
+    l1 = (l1 + (vec4<f32>(l5[1]) * l9));
+    l2 = (l2 + (vec4<f32>(l6[1]) * l9));
+    l3 = (l3 + (vec4<f32>(l7[1]) * l9));
+    let l10 = x1[((i0 % 8) + (i0 / 32) * 128 + i1 * 32 + 16)];
+    l0 = (l0 + (vec4<f32>(l4[2]) * l10));
+    l1 = (l1 + (vec4<f32>(l5[2]) * l10));
+    l2 = (l2 + (vec4<f32>(l6[2]) * l10));
+    l3 = (l3 + (vec4<f32>(l7[2]) * l10));
+    let l11 = x1[((i0 % 8) + (i0 / 32) * 128 + i1 * 32 + 24)];
+    l0 = (l0 + (vec4<f32>(l4[3]) * l11));
+    l1 = (l1 + (vec4<f32>(l5[3]) * l11));
+    l2 = (l2 + (vec4<f32>(l6[3]) * l11));
+    l3 = (l3 + (vec4<f32>(l7[3]) * l11));
   }
   y[((i0 % 8) + (i0 / 8) * 32)] = l0;
   y[((i0 % 8) + (i0 / 8) * 32 + 8)] = l1;

@@ -10,7 +10,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let i1 = i32(lane);
   var l0 = 0.0f;
   for (var i2 = 0; i2 < 2; i2++) {
-    l0 = (l0 + (x0[(i0 * 128 + i1 + i2 * 64)] * x0[(i0 * 128 + i1 + i2 * 64)]));
+    let l1 = x0[(i0 * 128 + i1 + i2 * 64)];
+    l0 = (l0 + (l1 * l1));
   }
   shared_f32[lane] = l0;
   workgroupBarrier();
@@ -19,8 +20,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     workgroupBarrier();
   }
   l0 = workgroupUniformLoad(&shared_f32[0]);
-  let l1 = inverseSqrt(((l0 / 128.0f) + 9.999999974752427e-7f));
+  let l2 = inverseSqrt(((l0 / 128.0f) + 9.999999974752427e-7f));
   for (var i3 = 0; i3 < 2; i3++) {
-    y[(i0 * 128 + i1 + i3 * 64)] = (x1[(i1 + i3 * 64)] * (x0[(i0 * 128 + i1 + i3 * 64)] * l1));
+    y[(i0 * 128 + i1 + i3 * 64)] = (x1[(i1 + i3 * 64)] * (x0[(i0 * 128 + i1 + i3 * 64)] * l2));
   }
 }

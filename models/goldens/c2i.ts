@@ -79,7 +79,7 @@ const windowOf = (header: GoldenHeader, image: Numbers, [, channels = 1, height 
 /** Weights that are made when they are asked for, and not kept: a full-size model has gigabytes of them. */
 const recipeFeeds = (shapes: Readonly<Record<string, readonly number[]>>): Feeds => {
   const made = Object.entries(shapes).map(([key, shape]) => [key, { enumerable: true, get: () => recipeTensor(key, shape) }] as const);
-  return Object.defineProperties({}, Object.fromEntries(made)) as Feeds; // every property is a getter of numbers
+  return Object.defineProperties({}, Object.fromEntries(made)); // every property is a getter of numbers
 };
 
 /** Weights and image come from the integer hash; taps are compared at one token. */

@@ -4,12 +4,20 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { programs } from '../generators/programs.ts';
+import { evaluateBounded } from '../../compiler/reference/evaluate.ts';
+import { withTaps } from '../../dsl/graph/graph.ts';
+import { programs, type RandomProgram } from '../generators/programs.ts';
 import { schedules } from '../generators/schedules.ts';
 import { describeSharpness, expectExact, expectSame, expectWithinBound, medianOf, newSharpness } from '../harness/compare.ts';
 import { interpret } from '../harness/loop-interpreter.ts';
 import { compiled } from '../harness/run-program.ts';
 import { parameters, runs } from '../harness/settings.ts';
+
+/** The program with every tap as an output too. */
+const tapped = ({ graph, data }: RandomProgram): Pick<RandomProgram, 'graph' | 'want'> => {
+  const taps = withTaps(graph);
+  return { graph: taps, want: evaluateBounded(taps, data) };
+};
 
 describe('the loop form in JavaScript', () => {
   test('random programs stay within the bound on every legal schedule, fused or not', () => {
@@ -26,6 +34,16 @@ describe('the loop form in JavaScript', () => {
     );
     console.log(describeSharpness('loops = reference', sharpness));
     expect(medianOf(sharpness.ratios), 'the bounds have gone slack').toBeGreaterThan(1e-4);
+  });
+
+  test('taps show what passes by', () => {
+    const withOne = programs().filter(({ graph }) => withTaps(graph).outputs.length > graph.outputs.length);
+    fc.assert(
+      fc.property(withOne, (program) => {
+        expectWithinBound(tapped(program), interpret(compiled(program.graph, { taps: true }), program.data));
+      }),
+      parameters('taps', runs(0.1)),
+    );
   });
 
   test('whole numbers come out exactly', () => {

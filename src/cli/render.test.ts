@@ -14,7 +14,7 @@ test('enlarging keeps every pixel', () => {
     width: 4,
     height: 2,
     channels: 3,
-    data: Uint8Array.of(...[1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6], ...[1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6]),
+    data: Uint8Array.of(1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6, 1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6),
   });
 });
 

@@ -132,7 +132,7 @@ describe('a process', () => {
     for (const choice of ['auto', 'software']) {
       const { status, stdout } = run(['tidy', choice], env);
       expect(status).toBe(2);
-      expect(stdout).toContain('VK_DRIVER_FILES (/nonexistent/driver.json)');
+      expect(stdout).toContain('VK_DRIVER_FILES names /nonexistent/driver.json, which does not exist');
     }
   });
 });

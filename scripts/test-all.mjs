@@ -16,8 +16,8 @@ const PIXNERD_RUNS = process.env.PIXNERD_RUNS ?? '3000';
 const title = (text) => console.log(`\n== ${text} ==`);
 
 /** One parity call counts as one test. */
-const parity = (env, files) => {
-  const { status } = spawnSync(process.execPath, [join(root, 'dist', 'cli.js'), 'parity', ...files], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...env } });
+const parity = (env, ...args) => {
+  const { status } = spawnSync(process.execPath, [join(root, 'dist', 'cli.js'), 'parity', ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...env } });
   return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 };
 const goldens = join('property-tests', 'goldens');
@@ -28,12 +28,15 @@ const results = [];
 title(`all tests, SwiftShader, PIXNERD_RUNS=${PIXNERD_RUNS}`);
 results.push(await runTests({ name: 'swiftshader', env: { PIXNERD_RUNS } }));
 
+title('every golden on the reference interpreter, but the full-size model');
+results.push(parity({}, '--backend', 'reference', ...all.filter((file) => !file.includes('fullsize_'))));
+
 const driver = lavapipe();
 if (driver !== undefined) {
   title(`property tests, lavapipe with f16, PIXNERD_RUNS=${PIXNERD_RUNS}`);
   results.push(await runTests({ name: 'lavapipe', args: ['property-tests'], env: { ...driver, PIXNERD_RUNS } }));
   title('every golden on lavapipe, the full-size model included');
-  results.push(parity(driver, all));
+  results.push(parity(driver, ...all));
 }
 console.log();
 conclude(results);

@@ -167,8 +167,9 @@ const number = (x: Node, value: number): Node => broadcastTo(constantNode(value,
 
 /** What a float16 may hold before it is multiplied or raised: a square of it is far from overflow. */
 const MOST_HALF = 8;
-/** x, or x scaled by a power of two so that nothing in it is larger than `most`. */
-export const keptWithin = ({ boundedOf }: Workshop, x: Node, most: number): Node => {
+/** x, or x scaled by a power of two so that nothing in it is larger than `most`; whole numbers are left whole. */
+export const keptWithin = ({ boundedOf, mode }: Workshop, x: Node, most: number): Node => {
+  if (mode === 'exact') return x;
   const limit = x.dtype === 'f16' ? Math.min(most, MOST_HALF) : most,
     size = largest(boundedOf(x));
   return size <= limit ? x : apply('mul', [x, number(x, 2 ** -Math.ceil(Math.log2(size / limit)))], {});

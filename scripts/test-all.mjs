@@ -11,7 +11,7 @@ import { lavapipe } from './lavapipe.mjs';
 import { conclude, runTests } from './vitest.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const PIXNERD_RUNS = process.env.PIXNERD_RUNS ?? '3000';
+const PIXNERD_RUNS = process.env.PIXNERD_RUNS ?? '3000', PIXNERD_SEED = process.env.PIXNERD_SEED ?? 'fresh';
 
 const title = (text) => console.log(`\n== ${text} ==`);
 
@@ -26,7 +26,7 @@ const all = [goldens, join(goldens, 'blocks'), join(goldens, 'ckpt')].flatMap(go
 
 const results = [];
 title(`all tests, SwiftShader, PIXNERD_RUNS=${PIXNERD_RUNS}`);
-results.push(await runTests({ name: 'swiftshader', env: { PIXNERD_RUNS } }));
+results.push(await runTests({ name: 'swiftshader', env: { PIXNERD_RUNS, PIXNERD_SEED } }));
 
 title('every golden on the reference interpreter, but the full-size model');
 results.push(parity({}, '--backend', 'reference', ...all.filter((file) => !file.includes('fullsize_'))));
@@ -34,7 +34,7 @@ results.push(parity({}, '--backend', 'reference', ...all.filter((file) => !file.
 const driver = lavapipe();
 if (driver !== undefined) {
   title(`property tests, lavapipe with f16, PIXNERD_RUNS=${PIXNERD_RUNS}`);
-  results.push(await runTests({ name: 'lavapipe', args: ['property-tests'], env: { ...driver, PIXNERD_RUNS } }));
+  results.push(await runTests({ name: 'lavapipe', args: ['property-tests'], env: { ...driver, PIXNERD_RUNS, PIXNERD_SEED } }));
   title('every golden on lavapipe, the full-size model included');
   results.push(parity(driver, ...all));
 }

@@ -55,7 +55,7 @@ interface Slopes {
 }
 const slopesAt = (site: Site, cotangent: ArrayLike<number>, operand: string, element: number): Slopes => {
   const x = site.values[operand]![element]!,
-    step = 2 ** -12 * Math.max(1, Math.abs(x));
+    step = Math.max(2 ** -12, 2 ** -20 * Math.abs(x)); // small beside a period of sin, and some steps of f32 wide
   const low = Math.fround(x - step),
     high = Math.fround(x + step);
   const [before, here, after] = [low, x, high].map((at) => lossAt(site, cotangent, operand, element, at)) as [Loss, Loss, Loss]; // three in, three out

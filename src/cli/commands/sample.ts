@@ -11,7 +11,7 @@ import { openModel, trainedSize } from '../../sampling/model.ts';
 import { shardRange } from '../../sampling/sample.ts';
 import { flag, optional, type Parsed, required, withDefault } from '../arguments.ts';
 import { command } from '../command.ts';
-import { settle, stop, stopAt } from '../failure.ts';
+import { settle, stopAt } from '../failure.ts';
 import { choice, interval, labels, number, positive, seed, shard, size, text, whole } from '../readers.ts';
 import { checkBeforeWork, render } from '../render.ts';
 
@@ -28,7 +28,7 @@ const OPTIONS = {
   order: optional(whole, 'adams: how many past velocities a step uses, 1 to 4 (default 2)'),
   exact: flag('heun: evaluate the first slope of each step anew'),
   step: optional(choice(...keys<StepName>(STEPS)), 'euler, heun: the step function (default ode)'),
-  noise: optional(choice(...keys<SchedulerName>(SCHEDULERS)), 'euler, heun: whose noise weight the sde steps use'),
+  noise: optional(choice(...keys<SchedulerName>(SCHEDULERS)), 'euler, heun: whose noise weight the sde steps use (default linear)'),
   guidance: withDefault(number, 3.5, 'scale of classifier-free guidance; 1 switches it off'),
   interval: optional(interval, 'euler, adams: guide only where min < t < max, t from 0 (noise) to 1 (image) (default 0.1,1)'),
   timeshift: withDefault(number, 1, 'above 1 more steps go to the noisy end'),
@@ -62,7 +62,8 @@ const misplaced = ({ values: { sampler, backend }, given }: Given): readonly str
 };
 
 const samplerOptions = ({ values }: Given): SamplerOptions => {
-  const { steps, guidance, timeshift, order, exact, step, noise, interval: guided = [0.1, 1] as const } = values;
+  const { steps, guidance, timeshift, order, exact, step, interval: guided = [0.1, 1] as const } = values;
+  const noise = values.noise ?? (step === undefined || step === 'ode' ? undefined : 'linear'); // the scheduler the models are trained with
   const common = { steps, guidance, timeshift };
   const stepping = { ...(step !== undefined && { step }), ...(noise !== undefined && { noiseScheduler: noise }) };
   switch (values.sampler) {
@@ -97,12 +98,13 @@ export const sample = command({
     const chosen = values.class ?? Array.from({ length: config.num_classes }, (_, label) => label);
     const images = values.images ?? chosen.length;
     const [first, end] = shardRange(images, values.shard ?? { index: 1, count: 1 });
-    const imageSize =
-      values.size ?? trainedSize(model.file.metadata) ?? stop('--size is missing: the file does not say at which size its model was trained');
+    const known = values.size ?? trainedSize(model.file.metadata);
+    const imageSize = known ?? { height: config.patch_size, width: config.patch_size }; // only to look for other mistakes
+    const sizes = known ? sizeMistakes(config, known) : ['--size is missing: the file does not say at which size its model was trained'];
     const outputs = { png: values.out, gif: values.gif, npz: values.npz, scale: values.scale };
     const empty = first === end ? [`--shard ${values.shard?.index}/${values.shard?.count} of ${images} images has no image`] : [];
     await checkBeforeWork(
-      [...early, ...sizeMistakes(config, imageSize), ...labelMistakes(config, chosen), ...empty],
+      [...early, ...sizes, ...labelMistakes(config, chosen), ...empty],
       outputs,
       config.in_channels,
       imageSize,

@@ -22,12 +22,8 @@ export interface Report {
   readonly interrupted?: boolean;
 }
 
-/** Values are compared with the run in doubles where the file has it. */
-const wanted = ({ tensors }: Golden, name: string): Float64Array => {
-  const own = tensors.get(name)!; // a name of the file
-  const better = tensors.get(name.replace(/^out\./, 'out64.'));
-  return better !== undefined && better.length === own.length ? better : own;
-};
+/** The run in doubles that belongs to a float32 result, where the file has one. */
+const inDoubles = (name: string): string => name.replace(/^out\./, 'out64.');
 
 const isChecked = (name: string): boolean => /^(out|out64|mid)\./.test(name);
 
@@ -35,8 +31,21 @@ const isChecked = (name: string): boolean => /^(out|out64|mid)\./.test(name);
 const namesOf = ({ tensors }: GoldenHeader, values: Feeds): readonly string[] =>
   Object.keys(tensors).filter((name) => isChecked(name) || name in values);
 
-const verdicts = (golden: Golden, values: Feeds): readonly Verdict[] =>
-  namesOf(golden.header, values).map((name) => judge(name, values[name], wanted(golden, name), limitFor(golden.path, golden.header.metadata, name)));
+/**
+ * A result is compared with the run in doubles where the file has it, which is the better truth, and must then agree with the
+ * file's float32 run too: a golden that contradicts itself proves nothing.
+ */
+const verdictOn = (golden: Golden, values: Feeds, name: string): Verdict => {
+  const { header, tensors, path } = golden, limit = limitFor(path, header.metadata, name), better = inDoubles(name);
+  const own = judge(name, values[name], tensors.get(name)!, limit); // a name of the file
+  if (better === name || !tensors.has(better)) return own;
+  const [shape, other] = [name, better].map((each) => `[${header.tensors[each]!.shape.join(', ')}]`);
+  if (shape !== other) return { ...own, ok: false, problem: `its shape is ${shape}, that of ${better} is ${other}` };
+  const best = judge(name, values[name], tensors.get(better)!, limit);
+  return best.ok && !own.ok ? { ...own, problem: own.problem ?? `agrees with ${better}, but not with ${name} itself` } : best;
+};
+
+const verdicts = (golden: Golden, values: Feeds): readonly Verdict[] => namesOf(golden.header, values).map((name) => verdictOn(golden, values, name));
 
 export interface CheckOptions {
   /** The checkpoint to use instead of the one in the metadata. */

@@ -112,6 +112,14 @@ test('two storage buffers are too few for a concat of two, and the limit is name
   expect(E.isLeft(result) && result.left[0].message).toContain('maxStorageBuffersPerShaderStage');
 });
 
+test('a piece with one column stores its rows apart', () => {
+  const graph = makeGraph({ y: apply('einsum', [input('x', [2, 16]), input('w', [17, 16])], { pattern: 'b k, n k -> b n' }) });
+  const data = { x: Float32Array.from({ length: 32 }, (_, i) => i % 5), w: Float32Array.from({ length: 272 }, (_, i) => i % 7) };
+  const limits = { ...DEFAULT_LIMITS, maxStorageBufferBindingSize: 1024 };
+  const compilation = compiled(graph, { schedule: SCHEDULES.cpu, profile: { class: 'cpu', limits, features: [] } });
+  expectExact({ graph, want: evaluateBounded(graph, data) }, interpret(compilation, data));
+});
+
 test('the remainder of a negative index is not the constant 0', () => {
   const i = ofVariable(variableSupply()(4));
   expect(remainder(times(i, -1), 12).key).not.toBe(integer(0).key);

@@ -62,7 +62,7 @@ const profileIn = (path: string, content: string): Profile => {
     return stop(`--profile ${path}: this is no JSON; use gpu, cpu, or a file made by \`pixnerd doctor --json\``);
   }
   const inner = typeof value === 'object' && value !== null && 'profile' in value ? value.profile : value;
-  const { class: adapterClass, limits = {}, features = [] } = (inner ?? {}) as Record<string, unknown>; // each field is checked
+  const { class: adapterClass = 'gpu', limits = {}, features = [] } = (inner ?? {}) as Record<string, unknown>; // each field is checked
   if (adapterClass !== 'cpu' && adapterClass !== 'gpu')
     return stop(`--profile ${path}: its class is ${JSON.stringify(adapterClass)}; it must be "cpu" or "gpu"`);
   if (!isNumbers(limits)) return stop(`--profile ${path}: its limits must be numbers by their WebGPU names`);
@@ -129,7 +129,7 @@ export const emit = command({
     model: optional(choice(...presets), 'a built-in size instead of a file'),
     size: optional(size, 'height x width of an image (default: as the file says, else 256 for patch 16)'),
     batch: withDefault(positive, 1, 'images at once'),
-    profile: withDefault(text('gpu|cpu|FILE'), 'gpu', 'limits and schedules to plan for'),
+    profile: withDefault(text('gpu|cpu|FILE'), 'gpu', 'limits and schedules to plan for; FILE is JSON as doctor --json prints it: {"class": "gpu", "limits": {...}, "features": [...]}'),
     taps: flag('keeps the intermediate values as outputs'),
     before: flag('with --stage graph: the graph as it was written, before the passes'),
     json: flag('numbers as JSON: kernels, dispatches, peakBytes, largestBinding'),

@@ -5,7 +5,7 @@
  * they are read as short vectors along k, or along n, where their indices prove that contiguous. No workgroup memory.
  * Several contractions that share their left factor (the two halves of a gated layer) share its loads and the loop.
  */
-import { clampIndex, type Index, integer, ofVariable, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
+import { clampIndex, type Index, integer, ofVariable, plus, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
 import { freeVariables, reductionsIn, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
@@ -131,10 +131,16 @@ interface Shape {
   readonly alongK: boolean;
 }
 
-const tileShape = ({ axes }: TensorExpression, { terms, over, row, column }: Contraction, schedule: MatmulSchedule): Shape => {
+/** Whether columns lie side by side in the result's memory: a piece of a kernel may have columns that do not. */
+const areNeighbours = (axes: readonly Variable[], column: Variable, output: Output): boolean => {
+  const at = (position: number): Index => output.index(axes.map((axis) => (axis === column ? integer(position) : ofVariable(axis))));
+  const distance = plus(at(1), times(at(0), -1));
+  return distance.terms.length === 0 && distance.constant === 1;
+};
+
+const tileShape = ({ axes }: TensorExpression, { terms, over, row, column }: Contraction, output: Output, schedule: MatmulSchedule): Shape => {
   const inner = last(over), depth = widthFor(inner?.extent ?? 1, schedule.depth);
-  const neighbours = column !== undefined && column === last(axes.filter((axis) => axis.extent > 1)); // in the result's memory
-  const columnLanes = !neighbours ? 1 : widthFor(column.extent, Math.min(4, tileFor(column.extent, schedule.columns)));
+  const columnLanes = column === undefined || !areNeighbours(axes, column, output) ? 1 : widthFor(column.extent, Math.min(4, tileFor(column.extent, schedule.columns)));
   const alongK = inner !== undefined && depth > 1 && terms.every(({ right }) =>
     isWideLoad(widen(right, inner.id, Array.from({ length: depth }, (_, i) => plusConstant(times(ofVariable(inner), depth), i)))));
   return { rows: tileOf(row, schedule.rows, 1), columns: tileOf(column, schedule.columns, columnLanes), depth, alongK };
@@ -143,7 +149,7 @@ const tileShape = ({ axes }: TensorExpression, { terms, over, row, column }: Con
 export const matmulKernel = (expression: TensorExpression, contraction: Contraction, output: Output, schedule: MatmulSchedule, dtypes: DTypes): LoopKernel => {
   const { axes, value, variable } = expression;
   const { terms, left, over, row, column, batch } = contraction;
-  const { rows, columns, depth, alongK } = tileShape(expression, contraction, schedule);
+  const { rows, columns, depth, alongK } = tileShape(expression, contraction, output, schedule);
   const { thread, workgroupSize, tileX, tileY, batchAt } = gridOf(columns.count, rows.count, batch, schedule.workgroup, variable);
   const p = placer(thread.map((axis) => axis.id));
   const at = (more: readonly (readonly [Variable | undefined, Index])[]): ReadonlyMap<number, Index> =>

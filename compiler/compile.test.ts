@@ -86,6 +86,15 @@ describe('compile', () => {
     expect(Math.max(...program.kernels.map((kernel) => kernel.bindings.length))).toBeLessThanOrEqual(8);
   });
 
+  it('keeps workgroups within the limits of the adapter', () => {
+    const limits = { ...DEFAULT_LIMITS, maxComputeInvocationsPerWorkgroup: 32, maxComputeWorkgroupSizeX: 16, maxComputeWorkgroupStorageSize: 32 };
+    const graph = makeGraph({ y: softmax(matmul(x, parameter('w', [16, 256])), -1) });
+    for (const adapterClass of ['cpu', 'gpu'] as const) {
+      const { kernels } = programOf(graph, { sizes: { B: 64 }, profile: { ...PROFILES[adapterClass], limits } });
+      for (const { workgroupSize: [wx, wy, wz] } of kernels) expect([wx * wy * wz <= 32, wx <= 16]).toEqual([true, true]);
+    }
+  });
+
   it('says why each tensor has memory', () => {
     const result = explain(makeGraph({ y: matmul(exp(x), parameter('w', [16, 64])) }), { sizes: { B: 64 } });
     const reasons = E.isRight(result) ? [...result.right.kernels.fusion.reasons].map(([node, reason]) => `${node.op}: ${reason}`) : [];

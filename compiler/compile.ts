@@ -17,7 +17,7 @@ import type { PassContext } from './passes/pass.ts';
 import { runPasses, type Stage } from './passes/pipeline.ts';
 import { type Profile, PROFILES } from './profile.ts';
 import type { Program } from './program.ts';
-import { type Schedule, SCHEDULES } from './schedule.ts';
+import { type Schedule, SCHEDULES, withinLimits } from './schedule.ts';
 
 export interface CompileOptions {
   readonly name?: string;
@@ -58,7 +58,7 @@ const failed = (errors: readonly CompileError[]): E.Either<NonEmptyArray<Compile
 
 /** Compiles and keeps every stage, for printing. */
 export const explain = (graph: Graph, options: CompileOptions = {}): E.Either<NonEmptyArray<CompileError>, Compilation> => {
-  const profile = options.profile ?? PROFILES.gpu, schedule = options.schedule ?? SCHEDULES[profile.class], table = options.table ?? OPS;
+  const profile = options.profile ?? PROFILES.gpu, schedule = withinLimits(options.schedule ?? SCHEDULES[profile.class], profile.limits), table = options.table ?? OPS;
   const wrong = programErrors(graph);
   if (wrong.length > 0) return failed(wrong);
   const bound = bindSizes(options.taps === true ? withTaps(graph) : graph, options.sizes ?? {});

@@ -47,3 +47,30 @@ export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
     matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, elementwise: 64, cooperativeFrom: 64,
   },
 };
+
+/** Largest power of two that is at most `x`, and at least 1. */
+const powerOfTwo = (x: number): number => 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, x))));
+
+/** Workgroup limits of an adapter, by their WebGPU names. */
+export interface WorkgroupLimits {
+  readonly maxComputeInvocationsPerWorkgroup: number;
+  readonly maxComputeWorkgroupSizeX: number;
+  readonly maxComputeWorkgroupSizeY: number;
+  readonly maxComputeWorkgroupStorageSize: number;
+}
+
+/** The same schedule with workgroups that the adapter allows. Changes nothing for what WebGPU guarantees everywhere. */
+export const withinLimits = (schedule: Schedule, limits: WorkgroupLimits): Schedule => {
+  const most = Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
+  const side = powerOfTwo(Math.sqrt(Math.min(most, limits.maxComputeWorkgroupSizeY ** 2)));
+  const matmul = (m: MatmulSchedule): MatmulSchedule =>
+    m.workgroup[0] * m.workgroup[1] <= most && m.workgroup[1] <= limits.maxComputeWorkgroupSizeY ? m : { ...m, workgroup: [side, side] };
+  // a cooperative reduction keeps one element of 4 bytes for each thread
+  const shared = powerOfTwo(Math.min(schedule.row.workgroup, most, limits.maxComputeWorkgroupStorageSize / 4));
+  const row: RowSchedule = schedule.row.by === 'workgroup' && shared >= 2
+    ? { by: 'workgroup', workgroup: shared } : { by: 'thread', workgroup: Math.min(schedule.row.workgroup, powerOfTwo(most)) };
+  return {
+    ...schedule, matmul: matmul(schedule.matmul), smallMatmul: { ...schedule.smallMatmul, matmul: matmul(schedule.smallMatmul.matmul) }, row,
+    elementwise: Math.min(schedule.elementwise, powerOfTwo(most)),
+  };
+};

@@ -1,6 +1,6 @@
 /** From stored tensors to kernels in the loop form: for each one its expression, a schedule, and pieces where limits ask for them. */
 import { byteSize, type DType } from '../../dsl/dtype.ts';
-import { type Graph, nodesOf } from '../../dsl/graph/graph.ts';
+import { type Graph, inputName, nodesOf } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import type { OpTable } from '../../dsl/ops/table.ts';
 import { flatten, ofVariable, variableSupply } from '../../dsl/scalar/index-expression.ts';
@@ -169,7 +169,7 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
   for (const { node, elements, dtype } of tensors.values()) {
     const bytes = elements * byteSize(dtype);
     if (bytes > profile.limits.maxBufferSize) {
-      errors.push(limitError(`tensor ${node.op} [${node.shape.join(', ')}] of '${node.scope}'`, bytes, 'maxBufferSize', profile.limits.maxBufferSize, 'use a smaller batch or image'));
+      errors.push(limitError(`${node.op === 'input' ? inputName(node) : `${node.op} of '${node.scope}'`} [${node.shape.join(', ')}]`, bytes, 'maxBufferSize', profile.limits.maxBufferSize, 'use a smaller batch or image'));
     }
   }
   const kernels: PlannedKernel[] = [];

@@ -4,6 +4,7 @@ import type { Statement, TensorAccess } from '../../dsl/scalar/loop.ts';
 import { subexpressions } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Index } from '../../dsl/scalar/index-expression.ts';
+import { isAligned } from './widen.ts';
 
 const expressionsOf = (statement: Statement): readonly S.Scalar[] => {
   switch (statement.kind) {
@@ -18,15 +19,12 @@ const storesOf = (statement: Statement): readonly { readonly tensor: number; rea
   statement.kind === 'store' ? [{ tensor: statement.tensor, lanes: statement.value.lanes, index: statement.index }]
   : statement.kind === 'for' || statement.kind === 'if' ? statement.body.flatMap(storesOf) : [];
 
-export const isAlignedStore = (index: Index, lanes: number): boolean =>
-  index.constant % lanes === 0 && index.terms.every((term) => term.coefficient % lanes === 0);
-
 /** Loads first, in order of appearance, then the output. A tensor is as wide as its narrowest access. */
 export const accessesOf = (body: readonly Statement[], dtypes: (tensor: number) => DType, output: number): readonly TensorAccess[] => {
   const lanes = new Map<number, S.Lanes>();
   const note = (tensor: number, width: S.Lanes): void => { lanes.set(tensor, Math.min(lanes.get(tensor) ?? 4, width) as S.Lanes); };
   for (const e of body.flatMap(expressionsOf).flatMap(subexpressions)) if (e.kind === 'load') note(e.tensor, e.lanes);
   lanes.delete(output);
-  for (const { tensor, lanes: width, index } of body.flatMap(storesOf)) note(tensor, isAlignedStore(index, width) ? width : 1);
+  for (const { tensor, lanes: width, index } of body.flatMap(storesOf)) note(tensor, isAligned(index, width) ? width : 1);
   return [...lanes].map(([tensor, width]) => ({ tensor, dtype: dtypes(tensor), access: tensor === output ? 'read_write' : 'read', lanes: width }));
 };

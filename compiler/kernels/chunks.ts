@@ -1,7 +1,7 @@
 /**
  * Splitting a kernel so that no binding passes the adapter's limit.
  *
- * The result is cut along one of its axes; in each piece the loads and the store of a large tensor reach only a part of it, which
+ * The result is cut along one of its axes, or two; in each piece the loads and the store of a large tensor reach only a part of it, which
  * the ranges of their indices prove, and only that part is bound.
  */
 import { integer, ofVariable, plus, plusConstant } from '../../dsl/scalar/index-expression.ts';

@@ -5,7 +5,7 @@
  * they are read as short vectors along k, or along n, where their indices prove that contiguous. No workgroup memory.
  * Several contractions that share their left factor (the two halves of a gated layer) share its loads and the loop.
  */
-import { clampIndex, type Index, integer, ofVariable, plus, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
+import { clampIndex, type Index, integer, ofVariable, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
 import { freeVariables, reductionsIn, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
@@ -16,7 +16,7 @@ import { accessesOf } from './access.ts';
 import type { Output } from './row.ts';
 import { splitThread } from './thread.ts';
 import type { TensorExpression } from './tensor-expression.ts';
-import { widen } from './widen.ts';
+import { distance, widen } from './widen.ts';
 
 export interface Contraction {
   /** Each sum with the factor that depends on `column`, over the variables in `over`. */
@@ -134,8 +134,7 @@ interface Shape {
 /** Whether columns lie side by side in the result's memory: a piece of a kernel may have columns that do not. */
 const areNeighbours = (axes: readonly Variable[], column: Variable, output: Output): boolean => {
   const at = (position: number): Index => output.index(axes.map((axis) => (axis === column ? integer(position) : ofVariable(axis))));
-  const distance = plus(at(1), times(at(0), -1));
-  return distance.terms.length === 0 && distance.constant === 1;
+  return distance(at(0), at(1)) === 1;
 };
 
 const tileShape = ({ axes }: TensorExpression, { terms, over, row, column }: Contraction, output: Output, schedule: MatmulSchedule): Shape => {

@@ -9,9 +9,11 @@ import { freeVariables, localId, operandsOf, substitute, withOperands } from '..
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Lanes, Scalar } from '../../dsl/scalar/scalar.ts';
 
-const isAligned = (index: Index, lanes: number): boolean =>
+/** Whether an index is a multiple of `lanes` whatever its variables are. */
+export const isAligned = (index: Index, lanes: number): boolean =>
   index.constant % lanes === 0 && index.terms.every((term) => term.coefficient % lanes === 0);
-const distance = (from: Index, to: Index): number | undefined => {
+/** How far `to` lies behind `from`, if that is the same everywhere. */
+export const distance = (from: Index, to: Index): number | undefined => {
   const difference = plus(to, times(from, -1));
   return difference.terms.length === 0 ? difference.constant : undefined;
 };

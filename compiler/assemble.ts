@@ -1,5 +1,6 @@
 /** From planned kernels and memory to a `Program`: buffers, shader text, dispatches. Equal shaders are kept once. */
 import { byteSize, type DType } from '../dsl/dtype.ts';
+import { toBase64 } from '../dsl/graph/base64.ts';
 import { type Graph, inputName } from '../dsl/graph/graph.ts';
 import { literalAttribute } from '../dsl/ops/attributes.ts';
 import type { LoopKernel } from '../dsl/scalar/loop.ts';
@@ -8,12 +9,6 @@ import { bufferBytes, type MemoryPlan } from './memory.ts';
 import type { BufferPlan, Dispatch, Kernel, PortPlan, Program } from './program.ts';
 import { printWgsl } from './targets/wgsl.ts';
 import { toHalf } from './half.ts';
-
-const base64 = (bytes: Uint8Array): string => {
-  let text = '';
-  for (let start = 0; start < bytes.length; start += 8192) text += String.fromCharCode(...bytes.subarray(start, start + 8192));
-  return btoa(text);
-};
 
 const elementBytes = (data: Float64Array, dtype: DType): Uint8Array => {
   const array = dtype === 'f32' ? Float32Array.from(data) : dtype === 'f16' ? Uint16Array.from(data, toHalf)
@@ -49,7 +44,7 @@ export const assemble = (name: string, graph: Graph, plan: KernelPlan, memory: M
   const inputs = ofNodes(graph.inputs, 'input'), parameters = ofNodes(graph.parameters, 'parameter');
   for (const tensor of leaf('literal').filter(({ id }) => memory.lifetimes.has(id))) {
     const bytes = bufferBytes(tensor);
-    const data = base64(padded(elementBytes(literalAttribute(tensor.node.attributes).data, tensor.dtype), bytes));
+    const data = toBase64(padded(elementBytes(literalAttribute(tensor.node.attributes).data, tensor.dtype), bytes));
     add([tensor.id], { kind: 'constant', label: tensor.node.scope === '' ? 'constant' : tensor.node.scope, bytes, data });
   }
   for (const { bytes, tensors } of memory.slots) {

@@ -2,6 +2,7 @@
 import { textAttribute } from '../ops/attributes.ts';
 import { digestWords } from '../scalar/key.ts';
 import { apply } from './apply.ts';
+import { fromBase64, toBase64 } from './base64.ts';
 import { type Graph, nodesOf } from './graph.ts';
 import { type Attribute, type Attributes, inScopeOf, type Literal, type Node } from './node.ts';
 
@@ -20,23 +21,18 @@ export interface JsonGraph {
 export const literalOf = (data: Float64Array): Literal =>
   ({ literal: true, key: `${data.length}:${digestWords(new Uint32Array(data.buffer, data.byteOffset, data.length * 2))}`, data });
 
-const toBase64 = (data: Float64Array): string => {
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  let text = '';
-  for (let start = 0; start < bytes.length; start += 8192) text += String.fromCharCode(...bytes.subarray(start, start + 8192));
-  return btoa(text);
-};
-const fromBase64 = (text: string): Float64Array => new Float64Array(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer);
+const encoded = (data: Float64Array): string => toBase64(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+const decoded = (text: string): Float64Array => new Float64Array(fromBase64(text).buffer);
 
 const writeAttribute = (attribute: Attribute): JsonAttribute =>
   Array.isArray(attribute) ? (attribute as readonly Attribute[]).map(writeAttribute)
-  : typeof attribute === 'object' && 'literal' in attribute ? { literal: toBase64(attribute.data) }
+  : typeof attribute === 'object' && 'literal' in attribute ? { literal: encoded(attribute.data) }
   : typeof attribute === 'number' && !Number.isFinite(attribute) ? { number: String(attribute) }
   : (attribute as number | string | boolean);
 
 const readAttribute = (attribute: JsonAttribute): Attribute =>
   Array.isArray(attribute) ? (attribute as readonly JsonAttribute[]).map(readAttribute)
-  : typeof attribute === 'object' && 'literal' in attribute ? literalOf(fromBase64(attribute.literal))
+  : typeof attribute === 'object' && 'literal' in attribute ? literalOf(decoded(attribute.literal))
   : typeof attribute === 'object' && 'number' in attribute ? Number(attribute.number)
   : (attribute as number | string | boolean);
 

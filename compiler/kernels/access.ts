@@ -10,9 +10,10 @@ const expressionsOf = (statement: Statement): readonly S.Scalar[] => {
   switch (statement.kind) {
     case 'let': case 'var': case 'assign': return [statement.value];
     case 'if': return [statement.condition, ...statement.body.flatMap(expressionsOf)];
-    case 'for': return statement.body.flatMap(expressionsOf);
+    case 'for': return [...(statement.start ? [statement.start] : []), ...(statement.end ? [statement.end] : []), ...statement.body.flatMap(expressionsOf)];
+    case 'put': return [statement.value, S.fromIndex(statement.index, 'i32')];
     case 'store': return [statement.value, S.fromIndex(statement.index, 'i32')];
-    case 'combine': return [];
+    case 'combine': case 'barrier': return [];
   }
 };
 const storesOf = (statement: Statement): readonly { readonly tensor: number; readonly lanes: S.Lanes; readonly index: Index }[] =>

@@ -96,6 +96,7 @@ export const placer = (bound: Iterable<number>, reduce: ReduceSchedule = sequent
     if (e.kind === 'reduce') return reduce(self, e, home);
     if (e.kind === 'load') return S.load(e.tensor, placeIndex(e.index, home), e.stored, e.lanes);
     if (e.kind === 'index') return S.fromIndex(placeIndex(e.index, home), e.type);
+    if (e.kind === 'element') return S.element(e.array, placeIndex(e.index, home), e.after);
     return withOperands(e, operandsOf(e).map((operand) => self.place(operand, home)));
   };
   const findNamed = (block: Block, key: string): Scalar | undefined => {
@@ -149,4 +150,4 @@ export const placer = (bound: Iterable<number>, reduce: ReduceSchedule = sequent
 const valuesIn = (index: Index): readonly Scalar[] => index.terms.flatMap(({ atom }) =>
   atom.kind === 'value' ? [atom.of] : atom.kind === 'variable' ? [] : valuesIn(atom.of));
 const usedBy = (e: Scalar): readonly Scalar[] =>
-  e.kind === 'load' || e.kind === 'index' ? valuesIn(e.index) : operandsOf(e);
+  e.kind === 'load' || e.kind === 'index' || e.kind === 'element' ? valuesIn(e.index) : operandsOf(e);

@@ -4,7 +4,7 @@
  */
 import type { Atom, Index, Variable } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel, Statement } from '../../dsl/scalar/loop.ts';
-import type { Scalar } from '../../dsl/scalar/scalar.ts';
+import type { LocalArray, Scalar } from '../../dsl/scalar/scalar.ts';
 import type { KernelPlan, PlannedKernel } from './plan-kernels.ts';
 
 interface Names {
@@ -32,6 +32,8 @@ const indexText = ({ terms, constant }: Index, names: Names): string => {
   return [...parts, ...(constant !== 0 || parts.length === 0 ? [String(constant)] : [])].join(' + ').replaceAll('+ -', '- ');
 };
 
+const arrayName = ({ space, id }: LocalArray): string => `${space === 'workgroup' ? 'shared' : 'own'}${id}`;
+
 const wide = (text: string, lanes: number): string => (lanes === 1 ? text : `${text}x${lanes}`);
 
 /** An element, or several neighbours: `x0[4*i1]x4`. */
@@ -57,6 +59,8 @@ const scalarText = (e: Scalar, names: Names): string => {
       return `${e.type}(${text(e.a)})`;
     case 'local':
       return `l${e.local}`;
+    case 'element':
+      return `${arrayName(e.array)}[${indexText(e.index, names)}]`;
     case 'splat':
       return wide(text(e.a), e.lanes);
     case 'vector':
@@ -79,8 +83,15 @@ const statementLines = (statement: Statement, names: Names): readonly string[] =
       return [`var l${statement.local} = ${scalarText(statement.value, names)}`];
     case 'assign':
       return [`l${statement.local} = ${scalarText(statement.value, names)}`];
-    case 'for':
-      return [`for ${names.variable(statement.variable)} < ${statement.variable.extent}`, ...inner(statement.body)];
+    case 'for': {
+      const { variable, start, end } = statement;
+      const from = start === undefined ? '' : `${scalarText(start, names)} <= `;
+      return [`for ${from}${names.variable(variable)} < ${end === undefined ? variable.extent : scalarText(end, names)}`, ...inner(statement.body)];
+    }
+    case 'put':
+      return [`${arrayName(statement.array)}[${indexText(statement.index, names)}] = ${scalarText(statement.value, names)}`];
+    case 'barrier':
+      return ['barrier'];
     case 'if':
       return [`if ${scalarText(statement.condition, names)}`, ...inner(statement.body)];
     case 'store':

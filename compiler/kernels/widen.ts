@@ -40,6 +40,7 @@ export const widen = (e: Scalar, variable: number, positions: readonly Index[], 
     if (!changing.some((id) => free.has(id))) return S.splat(x, lanes);
     if (x.kind === 'local') return locals.get(x.local)!;
     if (x.kind === 'load') return wideLoad(x, at, lanes);
+    if (x.kind === 'element') return S.vector(at.map((by) => S.element(x.array, substituteIndex(x.index, by, (s) => substitute(s, by)), x.after)));
     if (x.kind === 'index') return S.vector(at.map((by) => S.fromIndex(substituteIndex(x.index, by, (s) => substitute(s, by)), x.type)));
     if (x.kind === 'reduce') throw new Error('invariant: a reduction cannot be widened');
     return withOperands(x, operandsOf(x).map(visit));

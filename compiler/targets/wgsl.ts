@@ -6,8 +6,8 @@
  */
 import type { DType } from '../../dsl/dtype.ts';
 import type { Atom, Index, Variable } from '../../dsl/scalar/index-expression.ts';
-import type { LoopKernel, Statement, TensorAccess } from '../../dsl/scalar/loop.ts';
-import type { BinaryScalarOp, Lanes, Scalar, ScalarType, UnaryScalarOp } from '../../dsl/scalar/scalar.ts';
+import { arraysOf, type LoopKernel, type Statement, type TensorAccess } from '../../dsl/scalar/loop.ts';
+import type { BinaryScalarOp, Lanes, LocalArray, Scalar, ScalarType, UnaryScalarOp } from '../../dsl/scalar/scalar.ts';
 
 const UNARY: Readonly<Record<UnaryScalarOp, (a: string, vec: (type: string) => string) => string>> = {
   neg: (a) => `(-${a})`, abs: (a) => `abs(${a})`, exp: (a) => `exp(${a})`, sqrt: (a) => `sqrt(${a})`, rsqrt: (a) => `inverseSqrt(${a})`,
@@ -88,6 +88,7 @@ const scalarText = (e: Scalar, names: Names): string => {
     case 'select': return `select(${text(e.b)}, ${text(e.a)}, ${text(e.condition)})`;
     case 'cast': return castText(e.a, e.type, text(e.a), e.lanes);
     case 'local': return `l${e.local}`;
+    case 'element': return `a${e.array.id}[${indexText(e.index, names)}]`;
     case 'splat': return `${typeName(e.type, e.lanes)}(${text(e.a)})`;
     case 'vector': return `${typeName(e.type, e.lanes)}(${e.parts.map(text).join(', ')})`;
     case 'lane': return `${text(e.a)}[${e.lane}]`;
@@ -130,11 +131,14 @@ const statementLines = (statement: Statement, names: Names, workgroup: number): 
     case 'var': return [`var l${statement.local} = ${scalarText(statement.value, names)};`];
     case 'assign': return [`l${statement.local} = ${scalarText(statement.value, names)};`];
     case 'for': {
-      const v = names.variable(statement.variable);
-      return [`for (var ${v} = 0; ${v} < ${statement.variable.extent}; ${v}++) {`, ...inner(statement.body), '}'];
+      const v = names.variable(statement.variable), { start, end } = statement;
+      const from = start === undefined ? '0' : scalarText(start, names), to = end === undefined ? `${statement.variable.extent}` : scalarText(end, names);
+      return [`for (var ${v} = ${from}; ${v} < ${to}; ${v}++) {`, ...inner(statement.body), '}'];
     }
     case 'if': return [`if (${scalarText(statement.condition, names)}) {`, ...inner(statement.body), '}'];
     case 'store': return storeLines(statement, names);
+    case 'put': return [`a${statement.array.id}[${indexText(statement.index, names)}] = ${scalarText(statement.value, names)};`];
+    case 'barrier': return ['workgroupBarrier();'];
     case 'combine': return combineLines(statement, workgroup);
   }
 };
@@ -179,16 +183,17 @@ export const printWgsl = (kernel: LoopKernel, groups: readonly [number, number, 
   const bindings = kernel.tensors.map(({ tensor, access, dtype, lanes }, i) =>
     `@group(0) @binding(${i}) var<storage, ${access}> ${letters.get(tensor)!.name}: array<${typeName(STORED[dtype], lanes)}>;`);
   const shared = [...new Set(combines(kernel.body))].map((type) => `var<workgroup> shared_${type}: array<${type}, ${kernel.workgroupSize[0]}>;`);
+  const arrays = arraysOf(kernel.body), declared = ({ id, type, lanes, length }: LocalArray): string => `a${id}: array<${typeName(type, lanes)}, ${length}>;`;
   const threads = threadLines(kernel, groups, names);
   const body = kernel.body.flatMap((statement) => statementLines(statement, names, kernel.workgroupSize[0]));
   const builtins = kernel.lane === undefined ? '@builtin(global_invocation_id) gid: vec3<u32>'
     : '@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32';
   return [
     ...(kernel.tensors.some((access) => access.dtype === 'f16') ? ['enable f16;', ''] : []),
-    ...bindings, ...shared, '',
+    ...bindings, ...shared, ...arrays.filter(({ space }) => space === 'workgroup').map((array) => `var<workgroup> ${declared(array)}`), '',
     `@compute @workgroup_size(${kernel.workgroupSize.join(', ')})`,
     `fn main(${builtins}) {`,
-    ...[...threads, ...body].map((line) => `  ${line}`),
+    ...[...threads, ...arrays.filter(({ space }) => space === 'thread').map((array) => `var ${declared(array)}`), ...body].map((line) => `  ${line}`),
     '}', '',
   ].join('\n');
 };

@@ -46,6 +46,15 @@ export type Monoid = 'sum' | 'max';
 /** How many neighbouring elements one expression stands for. Ops lower to 1; schedules widen. */
 export type Lanes = 1 | 2 | 4;
 
+/** An array that belongs to a kernel: one for each thread, or one for the threads of a workgroup together. Its elements are vectors of `lanes`. */
+export interface LocalArray {
+  readonly id: number;
+  readonly space: 'thread' | 'workgroup';
+  readonly type: ScalarType;
+  readonly lanes: Lanes;
+  readonly length: number;
+}
+
 export type Scalar = { readonly type: ScalarType; readonly lanes: Lanes; readonly key: string } & (
   | { readonly kind: 'constant'; readonly value: number }
   | { readonly kind: 'load'; readonly tensor: number; readonly index: Index; readonly stored: DType }
@@ -56,6 +65,8 @@ export type Scalar = { readonly type: ScalarType; readonly lanes: Lanes; readonl
   | { readonly kind: 'cast'; readonly a: Scalar }
   | { readonly kind: 'reduce'; readonly monoid: Monoid; readonly over: readonly Variable[]; readonly body: Scalar }
   | { readonly kind: 'local'; readonly local: number }
+  /** A vector of an array. `after` is a local that only exists behind the writes it must see, so that it cannot be moved before them. */
+  | { readonly kind: 'element'; readonly array: LocalArray; readonly index: Index; readonly after: number }
   | { readonly kind: 'splat'; readonly a: Scalar }
   | { readonly kind: 'vector'; readonly parts: readonly Scalar[] }
   | { readonly kind: 'lane'; readonly a: Scalar; readonly lane: number }

@@ -4,7 +4,7 @@
  */
 import type { DType } from '../dtype.ts';
 import type { Index, Variable } from './index-expression.ts';
-import type { Lanes, Scalar, ScalarType } from './scalar.ts';
+import type { Lanes, LocalArray, Scalar, ScalarType } from './scalar.ts';
 
 export type Statement =
   /** A named value. */
@@ -12,10 +12,15 @@ export type Statement =
   /** An accumulator. */
   | { readonly kind: 'var'; readonly local: number; readonly value: Scalar }
   | { readonly kind: 'assign'; readonly local: number; readonly value: Scalar }
-  | { readonly kind: 'for'; readonly variable: Variable; readonly body: readonly Statement[] }
+  /** From 0 to the variable's extent, or to `end` where that is given: an i32, the same in all threads of a workgroup, at most the extent; likewise `start`. */
+  | { readonly kind: 'for'; readonly variable: Variable; readonly start?: Scalar; readonly end?: Scalar; readonly body: readonly Statement[] }
   | { readonly kind: 'if'; readonly condition: Scalar; readonly body: readonly Statement[] }
   /** Writes `value.lanes` neighbouring elements. */
   | { readonly kind: 'store'; readonly tensor: number; readonly index: Index; readonly value: Scalar }
+  /** Writes one vector of an array of the kernel. */
+  | { readonly kind: 'put'; readonly array: LocalArray; readonly index: Index; readonly value: Scalar }
+  /** No thread of the workgroup goes on before all are here; what they put into workgroup arrays before is seen by all afterwards. */
+  | { readonly kind: 'barrier' }
   /** Combines `local` over all threads of the workgroup, through workgroup memory; afterwards every thread has the result. */
   | { readonly kind: 'combine'; readonly local: number; readonly type: ScalarType; readonly monoid: 'sum' | 'max' };
 
@@ -40,3 +45,9 @@ export interface LoopKernel {
   readonly workgroupSize: readonly [number, number, number];
   readonly body: readonly Statement[];
 }
+
+const putsIn = (statement: Statement): readonly LocalArray[] =>
+  statement.kind === 'put' ? [statement.array] : statement.kind === 'for' || statement.kind === 'if' ? statement.body.flatMap(putsIn) : [];
+/** The arrays that a kernel has of its own, in order of their first write. */
+export const arraysOf = (body: readonly Statement[]): readonly LocalArray[] =>
+  [...new Map(body.flatMap(putsIn).map((array) => [array.id, array])).values()];

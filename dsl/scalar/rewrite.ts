@@ -6,7 +6,7 @@ import type { Scalar } from './scalar.ts';
 /** Operands of an expression; indices are visited by `indexOf`. */
 export const operandsOf = (e: Scalar): readonly Scalar[] => {
   switch (e.kind) {
-    case 'constant': case 'load': case 'index': case 'local': return [];
+    case 'constant': case 'load': case 'index': case 'local': case 'element': return [];
     case 'unary': case 'cast': case 'splat': case 'lane': return [e.a];
     case 'binary': case 'dot': return [e.a, e.b];
     case 'select': return [e.condition, e.a, e.b];
@@ -14,13 +14,13 @@ export const operandsOf = (e: Scalar): readonly Scalar[] => {
     case 'vector': return e.parts;
   }
 };
-const indexOf = (e: Scalar): Index | undefined => (e.kind === 'load' || e.kind === 'index' ? e.index : undefined);
+const indexOf = (e: Scalar): Index | undefined => (e.kind === 'load' || e.kind === 'index' || e.kind === 'element' ? e.index : undefined);
 
 /** The same expression over other operands. */
 export const withOperands = (e: Scalar, parts: readonly Scalar[]): Scalar => {
   const [a, b, c] = parts;
   switch (e.kind) {
-    case 'constant': case 'load': case 'index': case 'local': return e;
+    case 'constant': case 'load': case 'index': case 'local': case 'element': return e;
     case 'unary': return { neg: S.neg, abs: S.abs, exp: S.exp, sqrt: S.sqrt, rsqrt: S.rsqrt, floor: S.floor, not: S.not, bitsToFloat: S.bitsToFloat, floatToBits: S.floatToBits }[e.op](a!);
     case 'cast': return S.cast(a!, e.type);
     case 'splat': return S.splat(a!, e.lanes);
@@ -54,6 +54,7 @@ export const freeVariables = (e: Scalar): ReadonlySet<number> => {
   const index = indexOf(e);
   if (index !== undefined) indexVariables(index, freeVariables, found);
   if (e.kind === 'local') found.add(localId(e.local));
+  if (e.kind === 'element') found.add(localId(e.after));
   for (const operand of operandsOf(e)) for (const id of freeVariables(operand)) found.add(id);
   if (e.kind === 'reduce') for (const v of e.over) found.delete(v.id);
   freeMemo.set(e, found);
@@ -84,6 +85,7 @@ export const substitute = (root: Scalar, by: ReadonlyMap<number, Index>): Scalar
     const parts = operandsOf(e), images = parts.map(visit);
     const result = e.kind === 'load' ? S.load(e.tensor, substituteIndex(e.index, by, visit), e.stored, e.lanes)
       : e.kind === 'index' ? S.fromIndex(substituteIndex(e.index, by, visit), e.type)
+      : e.kind === 'element' ? S.element(e.array, substituteIndex(e.index, by, visit), e.after)
       : images.every((image, i) => image === parts[i]) ? e : withOperands(e, images);
     memo.set(e.key, result);
     return result;

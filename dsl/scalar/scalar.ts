@@ -6,10 +6,10 @@
  * `key` is structural, and equal keys are the same value.
  */
 import type { DType } from '../dtype.ts';
-import type { BinaryScalarOp, Index, Lanes, Monoid, Scalar, ScalarType, UnaryScalarOp, Variable } from './expression.ts';
+import type { BinaryScalarOp, Index, Lanes, LocalArray, Monoid, Scalar, ScalarType, UnaryScalarOp, Variable } from './expression.ts';
 import { compactKey } from './key.ts';
 
-export type { BinaryScalarOp, Lanes, Monoid, Scalar, ScalarKind, ScalarType, UnaryScalarOp } from './expression.ts';
+export type { BinaryScalarOp, Lanes, LocalArray, Monoid, Scalar, ScalarKind, ScalarType, UnaryScalarOp } from './expression.ts';
 
 const numberKey = (value: number): string => (Object.is(value, -0) ? '-0' : String(value));
 
@@ -22,6 +22,9 @@ export const fromIndex = (index: Index, type: ScalarType): Scalar =>
   index.terms.length === 0 ? constant(index.constant, type) : { kind: 'index', index, type, lanes: 1, key: compactKey(`${type}(${index.key})`) };
 /** A variable of the loop form: an accumulator or a shared value. */
 export const local = (id: number, type: ScalarType, lanes: Lanes = 1): Scalar => ({ kind: 'local', local: id, type, lanes, key: `l${id}` });
+/** A vector of a kernel's own array, as it is behind the local `after`. */
+export const element = (array: LocalArray, index: Index, after: number): Scalar =>
+  ({ kind: 'element', array, index, after, type: array.type, lanes: array.lanes, key: compactKey(`a${array.id}@${after}[${index.key}]`) });
 export const splat = (a: Scalar, lanes: Lanes): Scalar => (lanes === a.lanes ? a : { kind: 'splat', a, type: a.type, lanes, key: compactKey(`x${lanes}(${a.key})`) });
 export const vector = (parts: readonly Scalar[]): Scalar => (parts.length === 1 ? parts[0]!
   : { kind: 'vector', parts, type: parts[0]!.type, lanes: parts.length as Lanes, key: compactKey(`vector(${parts.map((part) => part.key).join(',')})`) });

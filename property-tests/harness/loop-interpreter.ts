@@ -6,12 +6,12 @@
  * division of a negative index (WGSL truncates, the index algebra floors), and a dispatch that is too small all throw.
  */
 import { byteSize, type DType } from '../../dsl/dtype.ts';
-import type { LoopKernel } from '../../dsl/scalar/loop.ts';
+import { arraysOf, type LoopKernel } from '../../dsl/scalar/loop.ts';
 import type { ScalarType } from '../../dsl/scalar/scalar.ts';
 import type { Compilation } from '../../compiler/compile.ts';
 import type { KernelPlan, PlannedKernel } from '../../compiler/kernels/plan-kernels.ts';
 import type { Dispatch, PortPlan } from '../../compiler/program.ts';
-import { bodyText, RUNTIME } from './loop-text.ts';
+import { bodyText, newSharedArray, passBarrier, RUNTIME, type SharedArray } from './loop-text.ts';
 import type { Data, Results } from './run-program.ts';
 
 type View = Float32Array | Int32Array | Uint32Array;
@@ -21,7 +21,7 @@ interface Meeting {
   readonly type: ScalarType;
   readonly value: number;
 }
-type Lane = Generator<Meeting, void, number>;
+type Lane = Generator<Meeting | 'barrier', void, number>;
 
 const joined = ({ monoid, type }: Meeting, a: number, b: number): number =>
   monoid === 'max' ? Math.max(a, b) : type === 'f32' ? Math.fround(a + b) : type === 'u32' ? (a + b) >>> 0 : (a + b) | 0;
@@ -35,14 +35,20 @@ const combined = (meetings: readonly Meeting[]): number => {
   return values[0]!;
 };
 
+/** The arrays of a workgroup, by id. */
+type Shared = Readonly<Record<number, SharedArray>>;
+
 /** Runs all lanes from meeting to meeting; all must take the same way. */
-const runTogether = (lanes: readonly Lane[]): void => {
+const runTogether = (lanes: readonly Lane[], shared: Shared): void => {
   for (let incoming = 0; ;) {
     const steps = lanes.map((lane) => lane.next(incoming));
     const waiting = steps.flatMap((step) => (step.done === true ? [] : [step.value]));
     if (waiting.length === 0) return;
     if (waiting.length < lanes.length) throw new Error('only some threads of a workgroup reach a barrier');
-    incoming = combined(waiting);
+    const meetings = waiting.flatMap((step) => (step === 'barrier' ? [] : [step]));
+    if (meetings.length > 0 && meetings.length < waiting.length) throw new Error('the threads of a workgroup meet at different places');
+    Object.values(shared).forEach(passBarrier);
+    incoming = meetings.length === 0 ? 0 : combined(meetings);
   }
 };
 
@@ -77,15 +83,17 @@ interface Bound {
 const runKernel = (loop: LoopKernel, workgroups: Dispatch['workgroups'], bound: readonly Bound[]): void => {
   const counts = new Map(bound.map(({ tensor, count }) => [tensor, count]));
   const variables = [...loop.thread, ...(loop.lane === undefined ? [] : [loop.lane])].map((v) => `v${v.id}`);
-  const text = `return function${loop.lane === undefined ? '' : '*'} (${variables.join(', ')}) {\n${bodyText(loop, counts)}\n}`;
+  const text = `return function${loop.lane === undefined ? '' : '*'} (shared, thread, ${variables.join(', ')}) {\n${bodyText(loop, counts)}\n}`;
   // the constructor of functions is the only way to run text; both kinds of functions share one signature here
   const make = new Function(...Object.keys(RUNTIME), ...bound.map(({ tensor }) => `t${tensor}`), text) as (
     ...values: unknown[]
-  ) => (...at: number[]) => Lane;
+  ) => (shared: Shared, thread: number, ...at: number[]) => Lane;
+  const arrays = arraysOf(loop.body).filter(({ space }) => space === 'workgroup');
   const body = make(...Object.values(RUNTIME), ...bound.map(({ view }) => view));
   forEachThread(loop, workgroups, (at) => {
-    if (loop.lane === undefined) body(...at);
-    else runTogether(Array.from({ length: loop.workgroupSize[0] }, (_, lane) => body(...at, lane)));
+    const shared: Shared = Object.fromEntries(arrays.map(({ id }) => [id, newSharedArray()]));
+    if (loop.lane === undefined) body(shared, 0, ...at);
+    else runTogether(Array.from({ length: loop.workgroupSize[0] }, (_, lane) => body(shared, lane, ...at, lane)), shared);
   });
 };
 

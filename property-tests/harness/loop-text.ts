@@ -1,9 +1,10 @@
 /**
  * The text of the JavaScript target: a loop kernel as the body of a function over `t0`, `t1`, .. (its tensors) and `v0`, `v1`, ..
- * (its threads), and the few functions that this text calls. Wide values are arrays of lanes.
+ * (its threads), `shared` (the arrays of its workgroup, by id) and `thread` (which of its threads this is), and the few functions that
+ * this text calls. Wide values are arrays of lanes.
  */
 import type { Atom, Index } from '../../dsl/scalar/index-expression.ts';
-import type { LoopKernel, Statement, TensorAccess } from '../../dsl/scalar/loop.ts';
+import { arraysOf, type LoopKernel, type Statement, type TensorAccess } from '../../dsl/scalar/loop.ts';
 import type { BinaryScalarOp, Scalar, ScalarType, UnaryScalarOp } from '../../dsl/scalar/scalar.ts';
 
 // ---- what the generated text calls ---------------------------------------------------------------------------------------
@@ -34,8 +35,49 @@ const checked = (tensor: number, index: number, count: number, lanes: number): n
   if (index % lanes !== 0) throw new Error(`tensor ${tensor}: ${lanes} lanes at ${index} are not aligned`);
   return index;
 };
+/**
+ * An array of a workgroup, watched: reading what another thread wrote since the last barrier, or writing what another one read or
+ * wrote, throws. A driver that runs threads in lockstep would hide it.
+ */
+export interface SharedArray {
+  readonly values: (number | readonly number[])[];
+  readonly writers: Map<number, number>;
+  readonly readers: Map<number, number>;
+}
+export const newSharedArray = (): SharedArray => ({ values: [], writers: new Map(), readers: new Map() });
+export const passBarrier = (shared: SharedArray): void => {
+  shared.writers.clear();
+  shared.readers.clear();
+};
+/** Stands for several threads. */
+const MANY = -1;
+const inside = (index: number, length: number): void => {
+  if (!Number.isInteger(index) || index < 0 || index >= length) throw new Error(`element ${index} is outside an array of ${length}`);
+};
+const take = ({ values, writers, readers }: SharedArray, index: number, length: number, thread: number): number | readonly number[] => {
+  inside(index, length);
+  const writer = writers.get(index), value = values[index];
+  if (writer !== undefined && writer !== thread) throw new Error(`thread ${thread} reads element ${index} of a workgroup array, which thread ${writer} wrote since the last barrier`);
+  if (value === undefined) throw new Error(`element ${index} of a workgroup array is read, and was never written`);
+  readers.set(index, readers.has(index) && readers.get(index) !== thread ? MANY : thread);
+  return value;
+};
+const give = ({ values, writers, readers }: SharedArray, index: number, length: number, thread: number, value: number | readonly number[]): void => {
+  inside(index, length);
+  const reader = readers.get(index) ?? thread, writer = writers.get(index) ?? thread;
+  if (reader !== thread || writer !== thread) throw new Error(`thread ${thread} writes element ${index} of a workgroup array, which another thread used since the last barrier`);
+  writers.set(index, thread);
+  values[index] = value;
+};
+/** A vector of an array that a thread has for itself. */
+const own = (values: readonly (number | readonly number[])[], index: number, length: number): number | readonly number[] => {
+  inside(index, length);
+  const value = values[index];
+  if (value === undefined) throw new Error(`element ${index} of an array is read, and was never written`);
+  return value;
+};
 /** What the text calls, by name. */
-export const RUNTIME = { floatToBits, bitsToFloat, saturate, divided, remaining, checked };
+export const RUNTIME = { floatToBits, bitsToFloat, saturate, divided, remaining, checked, take, give, own, inside };
 
 // ---- text ---------------------------------------------------------------------------------------------------------------------
 
@@ -140,6 +182,11 @@ const scalarText = (e: Scalar, lane: number, context: Context): string => {
       return castText(e.a.type, e.type, text(e.a));
     case 'local':
       return e.lanes === 1 ? `l${e.local}` : `l${e.local}[${lane}]`;
+    case 'element': {
+      const { array } = e, at = `${indexText(e.index, context)}, ${array.length}`;
+      const value = array.space === 'workgroup' ? `take(shared[${array.id}], ${at}, thread)` : `own(a${array.id}, ${at})`;
+      return array.lanes === 1 ? value : `${value}[${lane}]`;
+    }
     case 'splat':
       return scalarText(e.a, 0, context);
     case 'vector':
@@ -177,12 +224,22 @@ const statementText = (statement: Statement, context: Context): string => {
       return `l${statement.local} = ${valueText(statement.value, context)};`;
     case 'for': {
       const v = `v${statement.variable.id}`;
-      return `for (let ${v} = 0; ${v} < ${statement.variable.extent}; ${v}++) {\n${body(statement.body)}\n}`;
+      const { start, end, variable } = statement;
+      const from = start === undefined ? '0' : scalarText(start, 0, context), to = end === undefined ? `${variable.extent}` : scalarText(end, 0, context);
+      const ranged = end === undefined && start === undefined ? '' : `inside(${v}, ${variable.extent});\n`;
+      return `for (let ${v} = ${from}; ${v} < ${to}; ${v}++) {\n${ranged}${body(statement.body)}\n}`;
     }
     case 'if':
       return `if (${scalarText(statement.condition, 0, context)}) {\n${body(statement.body)}\n}`;
     case 'store':
       return storeText(statement, context);
+    case 'put': {
+      const { array, index, value } = statement, at = indexText(index, context), what = valueText(value, context);
+      return array.space === 'workgroup' ? `give(shared[${array.id}], ${at}, ${array.length}, thread, ${what});`
+        : `inside(${at}, ${array.length}); a${array.id}[${at}] = ${what};`;
+    }
+    case 'barrier':
+      return `yield 'barrier';`;
     // the driver below meets all lanes of a workgroup here
     case 'combine':
       return `l${statement.local} = yield { monoid: '${statement.monoid}', type: '${statement.type}', value: l${statement.local} };`;
@@ -192,5 +249,6 @@ const statementText = (statement: Statement, context: Context): string => {
 /** The statements of a kernel; `counts` says how many elements of each tensor may be touched. */
 export const bodyText = (loop: LoopKernel, counts: ReadonlyMap<number, number>): string => {
   const context: Context = { access: new Map(loop.tensors.map((access) => [access.tensor, access])), counts };
-  return loop.body.map((s) => statementText(s, context)).join('\n');
+  const arrays = arraysOf(loop.body).filter(({ space }) => space === 'thread').map(({ id }) => `const a${id} = [];`);
+  return [...arrays, ...loop.body.map((s) => statementText(s, context))].join('\n');
 };

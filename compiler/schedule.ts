@@ -20,11 +20,26 @@ export interface RowSchedule {
   readonly workgroup: number;
 }
 
+export interface StreamSchedule {
+  /** 'workgroup': keys and values of a tile are loaded together. 'none': every thread reads memory. */
+  readonly staging: 'workgroup' | 'none';
+  /** Threads of a workgroup, one for each row. */
+  readonly rows: number;
+  /** Keys of a tile. */
+  readonly keys: number;
+  /** Most elements that one thread may keep in registers, queries and results together; larger heads are not streamed. */
+  readonly registers: number;
+  /** Workgroup memory for the tiles, in bytes. */
+  readonly sharedBytes: number;
+}
+
 export interface Schedule {
   readonly matmul: MatmulSchedule;
   /** For contractions of fewer than `below` multiplications: less code, which software drivers compile faster than they would save. */
   readonly smallMatmul: { readonly below: number; readonly matmul: MatmulSchedule };
   readonly row: RowSchedule;
+  /** Attention with an online softmax. Undefined: its parts have kernels of their own. */
+  readonly stream: StreamSchedule | undefined;
   /** Threads in a workgroup of an elementwise kernel. */
   readonly elementwise: number;
   /** Rows shorter than this are reduced by one thread even where workgroups could share them. */
@@ -42,9 +57,12 @@ export const matmulFor = ({ matmul, smallMatmul }: Schedule, multiplications: nu
 export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
   cpu: {
     matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'thread', workgroup: 32 }, elementwise: 64, cooperativeFrom: Infinity,
+    // lavapipe, 8 heads of 256 x 64: three kernels take 14 ms, one takes 60 to 90
+    stream: undefined,
   },
   gpu: {
     matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, elementwise: 64, cooperativeFrom: 64,
+    stream: { staging: 'workgroup', rows: 64, keys: 16, registers: 320, sharedBytes: 16384 },
   },
 };
 
@@ -71,6 +89,7 @@ export const withinLimits = (schedule: Schedule, limits: WorkgroupLimits): Sched
     ? { by: 'workgroup', workgroup: shared } : { by: 'thread', workgroup: Math.min(schedule.row.workgroup, powerOfTwo(most)) };
   return {
     ...schedule, matmul: matmul(schedule.matmul), smallMatmul: { ...schedule.smallMatmul, matmul: matmul(schedule.smallMatmul.matmul) }, row,
+    stream: schedule.stream && { ...schedule.stream, rows: Math.min(schedule.stream.rows, powerOfTwo(most)), sharedBytes: Math.min(schedule.stream.sharedBytes, limits.maxComputeWorkgroupStorageSize) },
     elementwise: Math.min(schedule.elementwise, powerOfTwo(most)),
   };
 };

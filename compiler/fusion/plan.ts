@@ -10,6 +10,7 @@ import { definitionOf, type OpTable } from '../../dsl/ops/table.ts';
 import { extentOf, freeVariables, reductionsIn } from '../../dsl/scalar/rewrite.ts';
 import { tensorExpression } from '../kernels/tensor-expression.ts';
 import type { Schedule } from '../schedule.ts';
+import { streamRegion } from './stream.ts';
 import { contractionReads, elementsOf, type Facts, factsOf, isContraction, isLeaf, isReduction, LAUNCH, LOAD, sharesLeft, STORE } from './facts.ts';
 
 export interface FusionPlan {
@@ -17,6 +18,8 @@ export interface FusionPlan {
   readonly roots: readonly Node[];
   /** Why a node has memory of its own. */
   readonly reasons: ReadonlyMap<Node, string>;
+  /** Why a contraction behind a softmax is no streamed kernel. */
+  readonly notStreamed: ReadonlyMap<Node, string>;
 }
 
 export interface FusionOptions {
@@ -51,8 +54,12 @@ interface State {
   /** Kernels that an inlined node is computed in. */
   readonly homes: Map<Node, ReadonlySet<Node>>;
   readonly demand: Map<Node, Demand>;
+  /** Nodes that a streamed kernel computes, and those that it needs in memory. */
+  readonly streamed: Set<Node>;
+  readonly needed: Set<Node>;
+  readonly notStreamed: Map<Node, string>;
   /** What the kernel of a root is built around. */
-  readonly core: Map<Node, { readonly kind: 'reduction' } | { readonly kind: 'contraction'; readonly einsums: readonly Node[] }>;
+  readonly core: Map<Node, { readonly kind: 'reduction' | 'stream' } | { readonly kind: 'contraction'; readonly einsums: readonly Node[] }>;
 }
 
 /** Why a node is stored; undefined where it is inlined. */
@@ -92,7 +99,7 @@ const decideContraction = (state: State, node: Node): Decision => {
   if (typeof root === 'string') return `contraction: ${root}`;
   const core = state.core.get(root);
   const einsums = core?.kind === 'contraction' ? core.einsums : [];
-  if (core !== undefined && (core.kind === 'reduction' || !einsums.every((other) => sharesLeft(other, node)))) {
+  if (core !== undefined && (core.kind !== 'contraction' || !einsums.every((other) => sharesLeft(other, node)))) {
     return `contraction: the kernel of ${root.op} already has a ${core.kind}`;
   }
   state.core.set(root, { kind: 'contraction', einsums: [...einsums, node] });
@@ -104,7 +111,8 @@ const decideReduction = (state: State, node: Node): Decision => {
   const { reasons, decided, core, options } = state;
   const [root, ...others] = kernelsReading(state, node);
   if (root === undefined || others.length > 0) return 'reduction: several kernels read it';
-  if (core.get(root)?.kind === 'contraction') return 'reduction: its user is in a matmul kernel';
+  const around = core.get(root)?.kind;
+  if (around === 'contraction' || around === 'stream') return `reduction: its user is in a ${around === 'stream' ? 'streamed' : 'matmul'} kernel`;
   const isStored = (other: Node): boolean => other !== root && (isLeaf(other) || reasons.has(other) || (other !== node && !decided.has(other)));
   const { axes, value } = tensorExpression(root, (other) => (isStored(other) ? other.id : undefined), options.table);
   const rows = reductionsIn(value).map((e) => axes.filter((axis) => freeVariables(e).has(axis.id)));
@@ -129,6 +137,8 @@ const decide = (state: State, node: Node): Decision => {
   const { facts, options } = state;
   if (options.forced?.has(node) === true) return options.forced.get(node);
   if (facts.outputs.has(node)) return 'output';
+  if (state.streamed.has(node)) return undefined;
+  if (state.needed.has(node)) return 'a streamed kernel reads it again and again';
   if (node.inputs.length === 0) return undefined;
   if (!options.enabled) return 'fusion is off';
   if (isContraction(node)) return decideContraction(state, node);
@@ -136,9 +146,23 @@ const decide = (state: State, node: Node): Decision => {
   return definitionOf(node.op, options.table).traits.view ? undefined : decideElementwise(state, node);
 };
 
+/** Makes the kernel around a contraction a streamed one, where it is the end of an attention. */
+const stream = (state: State, einsum: Node): void => {
+  const { facts, options, reasons, homes, core } = state;
+  const [root, ...others] = reasons.has(einsum) ? [einsum] : [...homes.get(einsum)!];
+  const around = root && core.get(root);
+  if (root === undefined || others.length > 0 || around?.kind !== 'contraction' || around.einsums.length > 1) return;
+  const region = streamRegion({ facts, options, stored: (node) => reasons.has(node) || options.forced?.has(node) === true }, einsum, root);
+  if (typeof region === 'string') state.notStreamed.set(einsum, region);
+  if (region === undefined || typeof region === 'string') return;
+  core.set(root, { kind: 'stream' });
+  for (const node of region.inside) state.streamed.add(node);
+  for (const node of region.boundary) state.needed.add(node);
+};
+
 export const planFusion = (graph: Graph, options: FusionOptions): FusionPlan => {
   const facts = factsOf(graph, options.table);
-  const state: State = { facts, options, reasons: new Map(), decided: new Set(), homes: new Map(), demand: new Map(), core: new Map() };
+  const state: State = { facts, options, reasons: new Map(), decided: new Set(), homes: new Map(), demand: new Map(), core: new Map(), streamed: new Set(), needed: new Set(), notStreamed: new Map() };
   for (const node of [...facts.nodes].reverse()) {
     const isOutput = facts.outputs.has(node), users = facts.usersOf(node);
     if (!isOutput && users.length === 0) continue; // an input that nothing reads
@@ -150,7 +174,8 @@ export const planFusion = (graph: Graph, options: FusionOptions): FusionPlan => 
       if (isContraction(node)) state.core.set(node, { kind: 'contraction', einsums: [node] });
       if (isReduction(node)) state.core.set(node, { kind: 'reduction' });
     }
+    if (isContraction(node) && options.enabled && !state.streamed.has(node)) stream(state, node);
     state.decided.add(node);
   }
-  return { roots: facts.nodes.filter((node) => state.reasons.has(node) && !isLeaf(node)), reasons: state.reasons };
+  return { roots: facts.nodes.filter((node) => state.reasons.has(node) && !isLeaf(node)), reasons: state.reasons, notStreamed: state.notStreamed };
 };

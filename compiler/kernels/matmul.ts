@@ -80,7 +80,7 @@ export const contractionOf = ({ axes, value }: TensorExpression): Contraction | 
 
 const divides = (by: number, extent: number): boolean => extent % by === 0;
 /** The widest of the allowed widths that divides the extent. */
-const widthFor = (extent: number, most: number): Lanes => (most >= 4 && divides(4, extent) ? 4 : most >= 2 && divides(2, extent) ? 2 : 1);
+export const widthFor = (extent: number, most: number): Lanes => (most >= 4 && divides(4, extent) ? 4 : most >= 2 && divides(2, extent) ? 2 : 1);
 const tileFor = (extent: number, most: number): number => (extent >= most ? most : extent >= 4 ? 4 : extent >= 2 ? 2 : 1);
 
 interface Tile {

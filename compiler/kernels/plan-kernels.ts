@@ -16,6 +16,8 @@ import { workgroupsOf } from '../targets/wgsl.ts';
 import { chunked, type Piece, type Window } from './chunks.ts';
 import { type Contraction, contractionOf, matmulKernel } from './matmul.ts';
 import { type Output, rowKernel } from './row.ts';
+import { streamFits, streamKernel } from './stream.ts';
+import { streamOf } from './stream-pattern.ts';
 import { tensorExpression, type TensorExpression } from './tensor-expression.ts';
 
 export interface Binding {
@@ -140,8 +142,11 @@ const buildKernels = (expression: TensorExpression, tensors: readonly StoredTens
     alignment: 256, // elements: 256 bytes for the smallest dtype and more than enough for the others
   };
   return chunked(expression, output, large)?.map((piece: Piece) => {
+    const stream = schedule.stream === undefined ? 'not asked for' : streamOf(piece.expression);
     const contraction = contractionOf(piece.expression);
-    const loop = contraction === undefined ? rowKernel(piece.expression, piece.output, schedule, dtypes)
+    const loop = typeof stream !== 'string' && schedule.stream !== undefined && streamFits(stream, schedule.stream)
+      ? streamKernel(piece.expression, stream, piece.output, schedule.stream, dtypes)
+      : contraction === undefined ? rowKernel(piece.expression, piece.output, schedule, dtypes)
       : matmulKernel(piece.expression, contraction, piece.output, matmulFor(schedule, multiplications(piece.expression, contraction)), dtypes);
     return { loop, workgroups: workgroupsOf(loop, mostGroups), windows: piece.windows };
   });

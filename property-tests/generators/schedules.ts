@@ -1,6 +1,6 @@
 /** Random legal schedules: the schedule space is a dimension of every test that runs kernels. */
 import fc from 'fast-check';
-import type { MatmulSchedule, RowSchedule, Schedule } from '../../compiler/schedule.ts';
+import type { MatmulSchedule, RowSchedule, Schedule, StreamSchedule } from '../../compiler/schedule.ts';
 
 const matmul: fc.Arbitrary<MatmulSchedule> = fc.record({
   rows: fc.constantFrom(1, 2, 4, 8),
@@ -11,10 +11,15 @@ const matmul: fc.Arbitrary<MatmulSchedule> = fc.record({
 /** Cooperative workgroups are powers of two from 2 on: partial results are joined by halves. */
 const row: fc.Arbitrary<RowSchedule> = fc.record({ by: fc.constantFrom('thread', 'workgroup'), workgroup: fc.constantFrom(2, 8, 32, 64) });
 
+const stream: fc.Arbitrary<StreamSchedule> = fc.record({
+  staging: fc.constantFrom('workgroup', 'none'), rows: fc.constantFrom(1, 4, 64), keys: fc.constantFrom(1, 3, 16), registers: fc.constantFrom(16, 320), sharedBytes: fc.constantFrom(256, 16384),
+});
+
 export const schedules: fc.Arbitrary<Schedule> = fc.record({
   matmul,
   smallMatmul: fc.record({ below: fc.constantFrom(0, 2 ** 24), matmul }),
   row,
+  stream: fc.option(stream, { nil: undefined }),
   elementwise: fc.constantFrom(1, 32, 64, 256),
   cooperativeFrom: fc.constantFrom(2, 5, 64, Infinity),
 });

@@ -1,0 +1,114 @@
+/**
+ * Fusion of attention: which nodes around a contraction become one streamed kernel.
+ *
+ * Upwards from the contraction of weights and values lie the softmax, the score and the contraction of queries and keys (the core), and
+ * before that whatever is computed from queries, keys and values alone (the prologue: norms, rotations). The core is taken whole or
+ * not at all; of the prologue, what nobody else reads.
+ */
+import type { Node } from '../../dsl/graph/node.ts';
+import { definitionOf } from '../../dsl/ops/table.ts';
+import { streamFits } from '../kernels/stream.ts';
+import { streamOf } from '../kernels/stream-pattern.ts';
+import { tensorExpression } from '../kernels/tensor-expression.ts';
+import type { FusionOptions } from './plan.ts';
+import { type Facts, isContraction, isLeaf } from './facts.ts';
+
+export interface StreamRegion {
+  /** Nodes that are computed inside the kernel. */
+  readonly inside: ReadonlySet<Node>;
+  /** Nodes that the kernel reads, and that must be stored for it. */
+  readonly boundary: ReadonlySet<Node>;
+}
+
+const isSource = (node: Node): boolean => node.inputs.length === 0;
+
+/** Nodes above `from`, `from` included, up to leaves, stored nodes and those that `stop` names. */
+const above = (from: readonly Node[], stop: (node: Node) => boolean): ReadonlySet<Node> => {
+  const found = new Set<Node>(from.filter((node) => !stop(node)));
+  for (const node of found) for (const input of node.inputs) if (!stop(input)) found.add(input);
+  return found;
+};
+
+interface Softmax {
+  /** What lies above the weights, up to contractions. */
+  readonly scored: ReadonlySet<Node>;
+  /** The contractions there: of queries and keys, and others, such as a learned bias. */
+  readonly contractions: readonly Node[];
+}
+
+/** The softmax whose weights `einsum` sums values with, if there is one. */
+const softmaxOf = (isStop: (node: Node) => boolean, einsum: Node): Softmax | undefined => {
+  for (const weights of einsum.inputs) {
+    const scored = above([weights], (node) => isStop(node) || isContraction(node));
+    if (![...scored].some((node) => node.op === 'reduceMax')) continue;
+    return { scored, contractions: [...new Set([...scored].flatMap((node) => node.inputs.filter((input) => isContraction(input) && !isStop(input))))] };
+  }
+  return undefined;
+};
+
+/** The nodes of an attention whose scores come from the contractions `scores`, and whose weights and values meet in `einsum`. */
+const regionOf = ({ facts, options, stored }: StreamSite, einsum: Node, { scored }: Softmax, scores: readonly Node[]): StreamRegion | string => {
+  const { usersOf } = facts, isStop = (node: Node): boolean => isLeaf(node) || stored(node);
+  const isView = (node: Node): boolean => definitionOf(node.op, options.table).traits.view;
+  const between = (node: Node, ends: ReadonlySet<Node>, memo: Map<Node, boolean>): boolean => {
+    const known = memo.get(node);
+    if (known !== undefined) return known;
+    const result = ends.has(node) || node.op === 'reduceMax' || node.inputs.some((input) => scored.has(input) ? between(input, ends, memo) : ends.has(input));
+    memo.set(node, result);
+    return result;
+  };
+  const memo = new Map<Node, boolean>(), ends = new Set(scores);
+  const core = new Set([...scores, ...[...scored].filter((node) => between(node, ends, memo))]);
+  const outsider = [...core].find((node) => facts.outputs.has(node) || usersOf(node).some((user) => user !== einsum && !core.has(user)));
+  if (outsider !== undefined) return `${outsider.op} of the softmax is also read elsewhere`;
+  // the prologue: above the core, without contractions
+  const prologue = new Set(above([...core, einsum].flatMap((node) => node.inputs), (node) => isStop(node) || isContraction(node) || core.has(node)));
+  const staged = options.schedule.stream?.staging === 'workgroup';
+  const mayJoin = (node: Node): boolean => isView(node) || isSource(node) || (!facts.outputs.has(node) && (staged || !isCostly(node))
+    && usersOf(node).every((user) => user === einsum || core.has(user) || prologue.has(user)));
+  // a node that has to be stored takes nothing above it along
+  for (let removed = true; removed;) {
+    removed = false;
+    for (const node of prologue) {
+      const reached = node.inputs.length === 0 || [...usersOf(node)].some((user) => user === einsum || core.has(user) || prologue.has(user));
+      if (reached && mayJoin(node)) continue;
+      prologue.delete(node);
+      removed = true;
+    }
+  }
+  const inside = new Set([...core, ...prologue]);
+  const boundary = new Set([...inside, einsum].flatMap((node) => node.inputs).filter((node) => !inside.has(node) && !isLeaf(node) && !isSource(node)));
+  return { inside, boundary };
+};
+
+/** Worth storing where every thread would compute it for each key again. */
+const isCostly = (node: Node): boolean => node.op === 'sum' || node.op === 'reduceMax' || node.op === 'mul' || node.op === 'add' || node.op === 'div' || node.op === 'concat';
+
+export interface StreamSite {
+  readonly facts: Facts;
+  readonly options: FusionOptions;
+  /** Decided to be in memory. */
+  readonly stored: (node: Node) => boolean;
+}
+
+/** The streamed kernel around `einsum`, whose result goes into the kernel of `root`; a string says why there is none; undefined: no softmax. */
+export const streamRegion = (site: StreamSite, einsum: Node, root: Node): StreamRegion | string | undefined => {
+  const softmax = softmaxOf((node) => isLeaf(node) || site.stored(node), einsum);
+  if (softmax === undefined) return undefined;
+  const { contractions } = softmax;
+  // all of them inside; where that cannot be, one of them, and the others in memory
+  const choices = [contractions, ...(contractions.length > 1 ? contractions.map((one) => [one]) : [])];
+  const tried = choices.map((scores) => regionWith(site, einsum, root, softmax, scores));
+  return tried.find((region) => typeof region !== 'string') ?? tried[0]!;
+};
+
+const regionWith = (site: StreamSite, einsum: Node, root: Node, softmax: Softmax, scores: readonly Node[]): StreamRegion | string => {
+  const { options } = site, { stream: schedule } = options.schedule;
+  if (schedule === undefined) return 'this schedule does not stream';
+  const region = regionOf(site, einsum, softmax, scores);
+  if (typeof region === 'string') return region;
+  const isTensor = (node: Node): boolean => node !== root && (isLeaf(node) || site.stored(node) || region.boundary.has(node));
+  const stream = streamOf(tensorExpression(root, (node) => (isTensor(node) ? node.id : undefined), options.table));
+  if (typeof stream === 'string') return stream;
+  return streamFits(stream, schedule) ? region : 'a row has more elements than a thread can keep in registers';
+};

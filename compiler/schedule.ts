@@ -38,6 +38,10 @@ export interface Schedule {
   /** For contractions of fewer than `below` multiplications: less code, which software drivers compile faster than they would save. */
   readonly smallMatmul: { readonly below: number; readonly matmul: MatmulSchedule };
   readonly row: RowSchedule;
+  /** What one more kernel costs, in arithmetic operations of the adapter. */
+  readonly launch: number;
+  /** Whether a norm before a matmul is computed in the matmul's kernel, or has its result stored. */
+  readonly normsInMatmuls: boolean;
   /** Attention with an online softmax. Undefined: its parts have kernels of their own. */
   readonly stream: StreamSchedule | undefined;
   /** Threads in a workgroup of an elementwise kernel. */
@@ -56,12 +60,12 @@ export const matmulFor = ({ matmul, smallMatmul }: Schedule, multiplications: nu
 
 export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
   cpu: {
-    matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'thread', workgroup: 32 }, elementwise: 64, cooperativeFrom: Infinity,
+    matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'thread', workgroup: 32 }, launch: 20_000, normsInMatmuls: false, elementwise: 64, cooperativeFrom: Infinity,
     // lavapipe, 8 heads of 256 x 64: three kernels take 14 ms, one takes 60 to 90
     stream: undefined,
   },
   gpu: {
-    matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, elementwise: 64, cooperativeFrom: 64,
+    matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, launch: 150_000_000, normsInMatmuls: true, elementwise: 64, cooperativeFrom: 64,
     stream: { staging: 'workgroup', rows: 64, keys: 16, registers: 320, sharedBytes: 16384 },
   },
 };

@@ -14,10 +14,9 @@ export const isContraction = (node: Node): boolean => node.op === 'einsum';
 
 export const elementsOf = (node: Node): number => (node.shape as readonly number[]).reduce((a, b) => a * b, 1); // sizes are bound
 
-/** Costs in units of one arithmetic operation; LAUNCH is that of one more kernel. */
+/** Costs in units of one arithmetic operation. */
 export const LOAD = 4;
 export const STORE = 6;
-export const LAUNCH = 20_000;
 
 export interface Facts {
   readonly nodes: readonly Node[];

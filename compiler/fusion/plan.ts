@@ -8,10 +8,11 @@ import type { Graph } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import { definitionOf, type OpTable } from '../../dsl/ops/table.ts';
 import { extentOf, freeVariables, reductionsIn } from '../../dsl/scalar/rewrite.ts';
+import { contractionOf } from '../kernels/matmul.ts';
 import { tensorExpression } from '../kernels/tensor-expression.ts';
 import type { Schedule } from '../schedule.ts';
 import { streamRegion } from './stream.ts';
-import { contractionReads, elementsOf, type Facts, factsOf, isContraction, isLeaf, isReduction, LAUNCH, LOAD, sharesLeft, STORE } from './facts.ts';
+import { contractionReads, elementsOf, type Facts, factsOf, isContraction, isLeaf, isReduction, LOAD, sharesLeft, STORE } from './facts.ts';
 
 export interface FusionPlan {
   /** Nodes that are computed into memory, each by a kernel of its own, in order. */
@@ -74,6 +75,11 @@ const demandBy = ({ facts, options, reasons, demand }: State, user: Node, node: 
   const repeats = total(own) / Math.max(1, elementsOf(user));
   if (isReduction(user)) return new Map([[`sum ${user.id}`, repeats * elementsOf(node)]]);
   if (isContraction(user)) return new Map([[`${EINSUM}${user.id}`, repeats * contractionReads(user, node, options.schedule.matmul)]]);
+  // the rows of a matmul's tile share what is broadcast over them
+  if (user.op === 'expand' && elementsOf(node) < elementsOf(user)) {
+    const shared = Math.min(options.schedule.matmul.rows, elementsOf(user) / elementsOf(node));
+    if (!facts.rowValues.has(node)) return new Map([...own].map(([place, times]) => [place, place.startsWith(EINSUM) ? times / shared : times]));
+  }
   // a broadcast of a row's value is computed once a row when its reduction joins the kernel
   if (user.op === 'expand' && facts.rowValues.has(node)) return new Map([...own].map(([place, times]) => [place, Math.min(times, elementsOf(node))]));
   return own;
@@ -112,9 +118,14 @@ const decideReduction = (state: State, node: Node): Decision => {
   const [root, ...others] = kernelsReading(state, node);
   if (root === undefined || others.length > 0) return 'reduction: several kernels read it';
   const around = core.get(root)?.kind;
-  if (around === 'contraction' || around === 'stream') return `reduction: its user is in a ${around === 'stream' ? 'streamed' : 'matmul'} kernel`;
+  if (around === 'stream') return 'reduction: its user is in a streamed kernel';
+  if (around === 'contraction' && !options.schedule.normsInMatmuls) return 'reduction: its user is in a matmul kernel';
   const isStored = (other: Node): boolean => other !== root && (isLeaf(other) || reasons.has(other) || (other !== node && !decided.has(other)));
-  const { axes, value } = tensorExpression(root, (other) => (isStored(other) ? other.id : undefined), options.table);
+  const { axes, value, variable } = tensorExpression(root, (other) => (isStored(other) ? other.id : undefined), options.table);
+  if (around === 'contraction') {
+    // a norm in front of the matmul: its rows are those of the tile
+    return contractionOf({ axes, value, variable }) === undefined ? 'reduction: its user is in a matmul kernel, and it is not made over rows of a factor' : undefined;
+  }
   const rows = reductionsIn(value).map((e) => axes.filter((axis) => freeVariables(e).has(axis.id)));
   if (rows.some((row) => extentOf(row) > elementsOf(node))) return 'reduction: fused, it would be computed more than once';
   if (new Set(rows.map((row) => row.map((axis) => axis.id).join())).size > 1) return 'reduction: the kernel already reduces other rows';
@@ -122,13 +133,17 @@ const decideReduction = (state: State, node: Node): Decision => {
   return undefined;
 };
 
+const insideMatmul = ({ demand }: State, node: Node): boolean => [...demand.get(node)!.keys()].some((place) => place.startsWith(EINSUM));
+
 const decideElementwise = (state: State, node: Node): Decision => {
   const cost = state.facts.workOf(node), wanted = total(state.demand.get(node)!);
-  // inside a matmul its row's reductions could not join it, and would need kernels of their own
-  if (state.facts.normalised.has(node) && [...state.demand.get(node)!.keys()].some((place) => place.startsWith(EINSUM))) {
+  // inside a matmul its row's reductions could not join it, or would be computed by each of several matmuls
+  const norms = state.options.schedule.normsInMatmuls && kernelsReading(state, node).size === 1;
+  if (state.facts.normalised.has(node) && norms && insideMatmul(state, node)) return undefined;
+  if (state.facts.normalised.has(node) && insideMatmul(state, node)) {
     return 'a matmul reads it, and the reductions of its rows join it here';
   }
-  if (cost <= LOAD || wanted * cost <= elementsOf(node) * (cost + STORE) + wanted * LOAD + LAUNCH) return undefined;
+  if (cost <= LOAD || wanted * cost <= elementsOf(node) * (cost + STORE) + wanted * LOAD + state.options.schedule.launch) return undefined;
   const kernels = kernelsReading(state, node).size;
   return `read ${kernels > 1 ? `by ${kernels} kernels` : 'many times'}, cheaper to keep than to compute again`;
 };

@@ -7,6 +7,7 @@
  */
 import { clampIndex, type Index, integer, ofVariable, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
+import { ofProduct, productOf, splitProduct } from '../../dsl/scalar/product.ts';
 import { freeVariables, reductionsIn, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Lanes, Scalar } from '../../dsl/scalar/scalar.ts';
@@ -19,6 +20,8 @@ import type { TensorExpression } from './tensor-expression.ts';
 import { distance, widen } from './widen.ts';
 
 export interface Contraction {
+  /** The whole expression, with what does not depend on the contracted elements in front of the sums. */
+  readonly value: Scalar;
   /** Each sum with the factor that depends on `column`, over the variables in `over`. */
   readonly terms: readonly { readonly reduce: S.ScalarKind<'reduce'>; readonly right: Scalar }[];
   /** The factor that depends on `row`, common to all terms. */
@@ -38,6 +41,7 @@ type DTypes = Parameters<typeof accessesOf>[1];
 const last = <A>(items: readonly A[]): A | undefined => items[items.length - 1];
 
 type Factors = readonly [Scalar, Scalar];
+interface TiledAxes { readonly swap: boolean; readonly row: Variable | undefined; readonly column: Variable | undefined }
 /** The factors of a sum of products, over other variables of the same extents. */
 const factorsOver = (reduce: S.ScalarKind<'reduce'>, over: readonly Variable[]): Factors | undefined => {
   const { monoid, body } = reduce;
@@ -49,7 +53,7 @@ const factorsOver = (reduce: S.ScalarKind<'reduce'>, over: readonly Variable[]):
 };
 
 /** Which axes belong to one factor alone: the last of each is tiled. Undefined where an axis belongs to none or none is alone. */
-const tiledAxes = ([a, b]: Factors, axes: readonly Variable[]): { readonly swap: boolean; readonly row: Variable | undefined; readonly column: Variable | undefined } | undefined => {
+const tiledAxes = ([a, b]: Factors, axes: readonly Variable[]): TiledAxes | undefined => {
   const inA = freeVariables(a), inB = freeVariables(b);
   const wide = axes.filter((axis) => axis.extent > 1);
   if (wide.some((axis) => !inA.has(axis.id) && !inB.has(axis.id))) return undefined;
@@ -60,22 +64,50 @@ const tiledAxes = ([a, b]: Factors, axes: readonly Variable[]): { readonly swap:
   return swap ? { swap, row: onlyB, column: onlyA } : { swap, row: onlyA, column: onlyB };
 };
 
+/** Reductions that lie in no other one. */
+const outerReductions = (value: Scalar): readonly S.ScalarKind<'reduce'>[] => {
+  const all = reductionsIn(value), nested = new Set(all.flatMap(({ body }) => reductionsIn(body).map((e) => e.key)));
+  return all.filter((e) => !nested.has(e.key));
+};
+
+/** Whether the reductions inside depend on none of the variables: they are made before the loop, a row at a time. */
+const areApart = (e: Scalar, variables: readonly (Variable | undefined)[]): boolean =>
+  reductionsIn(e).every((inner) => variables.every((v) => v === undefined || !freeVariables(inner).has(v.id)));
+
+/** Both factors of each sum of products without what is the same for all of its terms, which goes in front: a constant, the norm of a row. */
+const withoutCommonFactors = (value: Scalar): Scalar => rewriteScalar(value, (_old, e) => {
+  if (e.kind !== 'reduce' || e.monoid !== 'sum' || e.type !== 'f32' || e.body.kind !== 'binary' || e.body.op !== 'mul') return e;
+  const parts = [e.body.a, e.body.b].map((factor) => splitProduct(productOf(factor), e.over));
+  const isBare = ({ inside }: (typeof parts)[number]): boolean => inside.over.length === 0;
+  if (parts.some(isBare) || parts.every(({ outside }) => outside.over.length + outside.under.length === 0)) return e;
+  const [a, b] = parts.map(({ inside }) => ofProduct(inside)) as [Scalar, Scalar]; // two factors
+  return ofProduct({ over: [S.reduce('sum', e.over, S.mul(a, b)), ...parts.flatMap(({ outside }) => outside.over)], under: parts.flatMap(({ outside }) => outside.under) });
+});
+
 /** Finds the contractions of an expression, if they tile together. */
-export const contractionOf = ({ axes, value }: TensorExpression): Contraction | undefined => {
-  const [reduce, ...others] = reductionsIn(value);
-  if (reduce === undefined) return undefined;
-  const { over } = reduce, factors = factorsOver(reduce, over);
-  const tiled = factors && tiledAxes(factors, axes);
-  if (factors === undefined || tiled === undefined) return undefined;
-  const { swap, row, column } = tiled, [left, right] = swap ? [factors[1], factors[0]] : factors;
+export const contractionOf = (expression: TensorExpression): Contraction | undefined => {
+  const { axes } = expression, value = withoutCommonFactors(expression.value);
+  const outer = outerReductions(value);
+  const tiledOf = (e: S.ScalarKind<'reduce'>): { readonly factors: Factors; readonly tiled: TiledAxes } | undefined => {
+    const factors = factorsOver(e, e.over), tiled = factors && tiledAxes(factors, axes);
+    return factors && tiled && { factors, tiled };
+  };
+  const reduce = outer.find((e) => tiledOf(e) !== undefined), found = reduce && tiledOf(reduce);
+  if (reduce === undefined || found === undefined) return undefined;
+  const { over } = reduce, { factors } = found, others = outer.filter((e) => e !== reduce);
+  const { swap, row, column } = found.tiled, [left, right] = swap ? [factors[1], factors[0]] : factors;
+  if (!areApart(left, [...over, column]) || !areApart(right, [...over, row, column])) return undefined;
   const terms = [{ reduce, right }];
   for (const other of others) {
     const more = factorsOver(other, over), theirs = more && tiledAxes(more, axes);
     const [a, b] = more === undefined ? [] : theirs?.swap === true ? [more[1], more[0]] : more;
-    if (a === undefined || b === undefined || a.key !== left.key || theirs?.row !== row || theirs?.column !== column) return undefined;
+    const isTerm = a !== undefined && b !== undefined && a.key === left.key && theirs?.row === row && theirs?.column === column && areApart(b, [...over, row, column]);
+    // what is reduced apart from the columns is made once a row, before the loop
+    if (!isTerm && (column === undefined || freeVariables(other).has(column.id))) return undefined;
+    if (!isTerm) continue;
     terms.push({ reduce: other, right: b });
   }
-  return { terms, left, over, row, column, batch: axes.filter((axis) => axis !== row && axis !== column) };
+  return { value, terms, left, over, row, column, batch: axes.filter((axis) => axis !== row && axis !== column) };
 };
 
 const divides = (by: number, extent: number): boolean => extent % by === 0;
@@ -146,8 +178,8 @@ const tileShape = ({ axes }: TensorExpression, { terms, over, row, column }: Con
 };
 
 export const matmulKernel = (expression: TensorExpression, contraction: Contraction, output: Output, schedule: MatmulSchedule, dtypes: DTypes): LoopKernel => {
-  const { axes, value, variable } = expression;
-  const { terms, left, over, row, column, batch } = contraction;
+  const { axes, variable } = expression;
+  const { value, terms, left, over, row, column, batch } = contraction;
   const { rows, columns, depth, alongK } = tileShape(expression, contraction, output, schedule);
   const { thread, workgroupSize, tileX, tileY, batchAt } = gridOf(columns.count, rows.count, batch, schedule.workgroup, variable);
   const p = placer(thread.map((axis) => axis.id));

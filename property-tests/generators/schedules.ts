@@ -19,6 +19,8 @@ export const schedules: fc.Arbitrary<Schedule> = fc.record({
   matmul,
   smallMatmul: fc.record({ below: fc.constantFrom(0, 2 ** 24), matmul }),
   row,
+  launch: fc.constantFrom(0, 20_000, 2_000_000),
+  normsInMatmuls: fc.boolean(),
   stream: fc.option(stream, { nil: undefined }),
   elementwise: fc.constantFrom(1, 32, 64, 256),
   cooperativeFrom: fc.constantFrom(2, 5, 64, Infinity),

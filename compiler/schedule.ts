@@ -33,6 +33,18 @@ export interface StreamSchedule {
   readonly sharedBytes: number;
 }
 
+export interface RowProgramSchedule {
+  /** Most threads of a workgroup, one for each row of a group. */
+  readonly threads: number;
+  /** Widest row, and most hidden units or inputs, of what counts as a small layer. */
+  readonly width: number;
+  readonly depth: number;
+  /** Most elements that a thread may keep in registers. */
+  readonly registers: number;
+  /** Most statements of a kernel, about: the time of the driver's compiler grows with them. */
+  readonly statements: number;
+}
+
 export interface Schedule {
   readonly matmul: MatmulSchedule;
   /** For contractions of fewer than `below` multiplications: less code, which software drivers compile faster than they would save. */
@@ -44,6 +56,8 @@ export interface Schedule {
   readonly normsInMatmuls: boolean;
   /** Attention with an online softmax. Undefined: its parts have kernels of their own. */
   readonly stream: StreamSchedule | undefined;
+  /** Chains of small per-item layers, such as the hypernetwork's decode, in one kernel. Undefined: their parts have kernels of their own. */
+  readonly rowProgram: RowProgramSchedule | undefined;
   /** Threads in a workgroup of an elementwise kernel. */
   readonly elementwise: number;
   /** Rows shorter than this are reduced by one thread even where workgroups could share them. */
@@ -63,10 +77,13 @@ export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
     matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'thread', workgroup: 32 }, launch: 20_000, normsInMatmuls: false, elementwise: 64, cooperativeFrom: Infinity,
     // lavapipe, 8 heads of 256 x 64: three kernels take 14 ms, one takes 60 to 90
     stream: undefined,
+    // their code takes software drivers tens of seconds to compile
+    rowProgram: undefined,
   },
   gpu: {
     matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, launch: 150_000_000, normsInMatmuls: true, elementwise: 64, cooperativeFrom: 64,
     stream: { staging: 'workgroup', rows: 64, keys: 16, registers: 320, sharedBytes: 16384 },
+    rowProgram: { threads: 256, width: 128, depth: 512, registers: 320, statements: 4096 },
   },
 };
 
@@ -94,6 +111,7 @@ export const withinLimits = (schedule: Schedule, limits: WorkgroupLimits): Sched
   return {
     ...schedule, matmul: matmul(schedule.matmul), smallMatmul: { ...schedule.smallMatmul, matmul: matmul(schedule.smallMatmul.matmul) }, row,
     stream: schedule.stream && { ...schedule.stream, rows: Math.min(schedule.stream.rows, powerOfTwo(most)), sharedBytes: Math.min(schedule.stream.sharedBytes, limits.maxComputeWorkgroupStorageSize) },
+    rowProgram: schedule.rowProgram && { ...schedule.rowProgram, threads: Math.min(schedule.rowProgram.threads, powerOfTwo(most)) },
     elementwise: Math.min(schedule.elementwise, powerOfTwo(most)),
   };
 };

@@ -4,7 +4,7 @@ import type { Node } from '../../dsl/graph/node.ts';
 import { textAttribute } from '../../dsl/ops/attributes.ts';
 import { parseContraction } from '../../dsl/ops/reduction.ts';
 import { definitionOf, type OpTable } from '../../dsl/ops/table.ts';
-import type { MatmulSchedule } from '../schedule.ts';
+import type { MatmulSchedule, Schedule } from '../schedule.ts';
 
 const LEAVES: ReadonlySet<string> = new Set(['input', 'literal']);
 /** In memory from the start. */
@@ -24,10 +24,24 @@ export interface Facts {
   readonly usersOf: (node: Node) => readonly Node[];
   /** Reductions, and what is computed from them element by element: one value for each row. */
   readonly rowValues: ReadonlySet<Node>;
+  /** Contractions and the elementwise chains after them: storing one of these is part of the contraction's kernel. */
+  readonly epilogues: ReadonlySet<Node>;
   /** Elementwise nodes that use the value of a row they lie in: a norm, a softmax. */
   readonly normalised: ReadonlySet<Node>;
   /** Work to compute one element where it is needed. */
   readonly workOf: (node: Node) => number;
+}
+
+/** What a plan is made for. */
+export interface FusionOptions {
+  readonly table: OpTable;
+  readonly schedule: Schedule;
+  /** Nodes that must be stored, with the reason. */
+  readonly forced?: ReadonlyMap<Node, string>;
+  /** Storage buffers that a kernel may bind. */
+  readonly bindings: number;
+  /** False: every op has a kernel of its own. */
+  readonly enabled: boolean;
 }
 
 const userLists = (nodes: readonly Node[]): ReadonlyMap<Node, readonly Node[]> => {
@@ -76,7 +90,7 @@ export const factsOf = (graph: Graph, table: OpTable): Facts => {
     const inMemory = isLeaf(node) || isContraction(node) || isReduction(node);
     work.set(node, inMemory ? LOAD : node.inputs.length === 0 ? 0 : inputs + definitionOf(node.op, table).traits.cost);
   }
-  return { nodes, outputs: new Set(graph.outputs.map((output) => output.node)), usersOf, rowValues, normalised: normalisedIn(nodes, rowValues, table), workOf: (node) => work.get(node)! };
+  return { nodes, outputs: new Set(graph.outputs.map((output) => output.node)), usersOf, rowValues, epilogues, normalised: normalisedIn(nodes, rowValues, table), workOf: (node) => work.get(node)! };
 };
 
 const contractionOf = (node: Node): ReturnType<typeof parseContraction> => parseContraction(textAttribute(node.attributes, 'pattern'));

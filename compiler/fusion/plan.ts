@@ -6,30 +6,23 @@
  */
 import type { Graph } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
-import { definitionOf, type OpTable } from '../../dsl/ops/table.ts';
+import { definitionOf } from '../../dsl/ops/table.ts';
 import { extentOf, freeVariables, reductionsIn } from '../../dsl/scalar/rewrite.ts';
 import { contractionOf } from '../kernels/matmul.ts';
 import { tensorExpression } from '../kernels/tensor-expression.ts';
-import type { Schedule } from '../schedule.ts';
+import { planRowPrograms } from './row-programs.ts';
 import { streamRegion } from './stream.ts';
-import { contractionReads, elementsOf, type Facts, factsOf, isContraction, isLeaf, isReduction, LOAD, sharesLeft, STORE } from './facts.ts';
+import { contractionReads, elementsOf, type Facts, factsOf, type FusionOptions, isContraction, isLeaf, isReduction, LOAD, sharesLeft, STORE } from './facts.ts';
 
 export interface FusionPlan {
   /** Nodes that are computed into memory, each by a kernel of its own, in order. */
   readonly roots: readonly Node[];
   /** Why a node has memory of its own. */
   readonly reasons: ReadonlyMap<Node, string>;
+  /** Results of row programs, with the nodes whose rows lie in registers there. */
+  readonly rowPrograms: ReadonlyMap<Node, readonly Node[]>;
   /** Why a contraction behind a softmax is no streamed kernel. */
   readonly notStreamed: ReadonlyMap<Node, string>;
-}
-
-export interface FusionOptions {
-  readonly table: OpTable;
-  readonly schedule: Schedule;
-  /** Nodes that must be stored, with the reason. */
-  readonly forced?: ReadonlyMap<Node, string>;
-  /** False: every op has a kernel of its own. */
-  readonly enabled: boolean;
 }
 
 /**
@@ -143,7 +136,8 @@ const decideElementwise = (state: State, node: Node): Decision => {
   if (state.facts.normalised.has(node) && insideMatmul(state, node)) {
     return 'a matmul reads it, and the reductions of its rows join it here';
   }
-  if (cost <= LOAD || wanted * cost <= elementsOf(node) * (cost + STORE) + wanted * LOAD + state.options.schedule.launch) return undefined;
+  const launch = state.facts.epilogues.has(node) ? 0 : state.options.schedule.launch;
+  if (cost <= LOAD || wanted * cost <= elementsOf(node) * (cost + STORE) + wanted * LOAD + launch) return undefined;
   const kernels = kernelsReading(state, node).size;
   return `read ${kernels > 1 ? `by ${kernels} kernels` : 'many times'}, cheaper to keep than to compute again`;
 };
@@ -192,5 +186,10 @@ export const planFusion = (graph: Graph, options: FusionOptions): FusionPlan => 
     if (isContraction(node) && options.enabled && !state.streamed.has(node)) stream(state, node);
     state.decided.add(node);
   }
-  return { roots: facts.nodes.filter((node) => state.reasons.has(node) && !isLeaf(node)), reasons: state.reasons, notStreamed: state.notStreamed };
+  const { rowProgram } = options.schedule;
+  const { programs, freed, reasons } = rowProgram === undefined || !options.enabled ? { programs: new Map<Node, readonly Node[]>(), freed: new Set<Node>(), reasons: new Map<Node, string>() }
+    : planRowPrograms(graph, new Set(state.reasons.keys()), { table: options.table, schedule: rowProgram, bindings: options.bindings });
+  for (const node of freed) state.reasons.delete(node);
+  for (const [node, why] of reasons) state.reasons.set(node, `${state.reasons.get(node)!}; not in the program that reads it: ${why}`);
+  return { roots: facts.nodes.filter((node) => state.reasons.has(node) && !isLeaf(node)), reasons: state.reasons, rowPrograms: programs, notStreamed: state.notStreamed };
 };

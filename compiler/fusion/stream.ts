@@ -10,8 +10,7 @@ import { definitionOf } from '../../dsl/ops/table.ts';
 import { streamFits } from '../kernels/stream.ts';
 import { streamOf } from '../kernels/stream-pattern.ts';
 import { tensorExpression } from '../kernels/tensor-expression.ts';
-import type { FusionOptions } from './plan.ts';
-import { type Facts, isContraction, isLeaf } from './facts.ts';
+import { type Facts, type FusionOptions, isContraction, isLeaf } from './facts.ts';
 
 export interface StreamRegion {
   /** Nodes that are computed inside the kernel. */

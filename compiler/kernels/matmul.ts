@@ -8,7 +8,7 @@
 import { clampIndex, type Index, integer, ofVariable, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
 import { ofProduct, productOf, splitProduct } from '../../dsl/scalar/product.ts';
-import { freeVariables, reductionsIn, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
+import { freeVariables, outermostReductions, reductionsIn, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Lanes, Scalar } from '../../dsl/scalar/scalar.ts';
 import type { MatmulSchedule } from '../schedule.ts';
@@ -17,7 +17,7 @@ import { accessesOf } from './access.ts';
 import type { Output } from './row.ts';
 import { splitThread } from './thread.ts';
 import type { TensorExpression } from './tensor-expression.ts';
-import { distance, widen } from './widen.ts';
+import { distance, isWideLoad, widen } from './widen.ts';
 
 export interface Contraction {
   /** The whole expression, with what does not depend on the contracted elements in front of the sums. */
@@ -64,12 +64,6 @@ const tiledAxes = ([a, b]: Factors, axes: readonly Variable[]): TiledAxes | unde
   return swap ? { swap, row: onlyB, column: onlyA } : { swap, row: onlyA, column: onlyB };
 };
 
-/** Reductions that lie in no other one. */
-const outerReductions = (value: Scalar): readonly S.ScalarKind<'reduce'>[] => {
-  const all = reductionsIn(value), nested = new Set(all.flatMap(({ body }) => reductionsIn(body).map((e) => e.key)));
-  return all.filter((e) => !nested.has(e.key));
-};
-
 /** Whether the reductions inside depend on none of the variables: they are made before the loop, a row at a time. */
 const areApart = (e: Scalar, variables: readonly (Variable | undefined)[]): boolean =>
   reductionsIn(e).every((inner) => variables.every((v) => v === undefined || !freeVariables(inner).has(v.id)));
@@ -87,7 +81,7 @@ const withoutCommonFactors = (value: Scalar): Scalar => rewriteScalar(value, (_o
 /** Finds the contractions of an expression, if they tile together. */
 export const contractionOf = (expression: TensorExpression): Contraction | undefined => {
   const { axes } = expression, value = withoutCommonFactors(expression.value);
-  const outer = outerReductions(value);
+  const outer = outermostReductions(value);
   const tiledOf = (e: S.ScalarKind<'reduce'>): { readonly factors: Factors; readonly tiled: TiledAxes } | undefined => {
     const factors = factorsOver(e, e.over), tiled = factors && tiledAxes(factors, axes);
     return factors && tiled && { factors, tiled };
@@ -150,8 +144,6 @@ const contractedLoops = (p: Placer, block: Block, over: readonly Variable[], wid
   else inner(body, Array.from({ length: width }, (_, i) => plusConstant(times(ofVariable(loop), width), i)));
   p.push(block, { kind: 'for', variable: loop, body: body.statements });
 };
-
-const isWideLoad = (e: Scalar): boolean => (e.lanes > 1 && e.kind === 'load') || (e.kind === 'cast' && isWideLoad(e.a));
 
 /** How the tile of one thread is read and summed. */
 interface Shape {

@@ -16,6 +16,9 @@ import { workgroupsOf } from '../targets/wgsl.ts';
 import { chunked, type Piece, type Window } from './chunks.ts';
 import { type Contraction, contractionOf, matmulKernel } from './matmul.ts';
 import { type Output, rowKernel } from './row.ts';
+import { stagesOf } from '../fusion/row-programs.ts';
+import { rowProgramOf, type StageSource } from './row-pattern.ts';
+import { rowProgramKernel, rowRanges } from './row-program.ts';
 import { streamFits, streamKernel } from './stream.ts';
 import { streamOf } from './stream-pattern.ts';
 import { tensorExpression, type TensorExpression } from './tensor-expression.ts';
@@ -86,7 +89,7 @@ const fitBindings = (graph: Graph, { table, schedule, profile, fusion }: PlanOpt
   const most = profile.limits.maxStorageBuffersPerShaderStage;
   const forced = new Map<Node, string>();
   for (;;) {
-    const plan = planFusion(graph, { table, schedule, forced, enabled: fusion });
+    const plan = planFusion(graph, { table, schedule, forced, bindings: most, enabled: fusion });
     const stored = (node: Node): boolean => isLeaf(node) || plan.reasons.has(node);
     const tooMany = plan.roots.find((root) => kernelNodes(root, stored).reads.length + 1 > most);
     if (tooMany === undefined) return plan;
@@ -120,6 +123,9 @@ const localExpression = (root: Node, tensorOf: (node: Node) => number | undefine
   return { expression, reads: [...numbers.keys()] };
 };
 
+/** Windows start at multiples of this many elements: 256 bytes for the smallest dtype and more than enough for the others. */
+const ALIGNMENT = 256;
+
 interface Built {
   readonly loop: LoopKernel;
   readonly workgroups: readonly [number, number, number];
@@ -139,7 +145,7 @@ const buildKernels = (expression: TensorExpression, tensors: readonly StoredTens
       const { elements, dtype } = tensors[tensor]!;
       return elements * byteSize(dtype) > binding ? Math.floor(binding / byteSize(dtype)) : undefined;
     },
-    alignment: 256, // elements: 256 bytes for the smallest dtype and more than enough for the others
+    alignment: ALIGNMENT,
   };
   return chunked(expression, output, large)?.map((piece: Piece) => {
     const stream = schedule.stream === undefined ? 'not asked for' : streamOf(piece.expression);
@@ -150,6 +156,33 @@ const buildKernels = (expression: TensorExpression, tensors: readonly StoredTens
       : matmulKernel(piece.expression, contraction, piece.output, matmulFor(schedule, multiplications(piece.expression, contraction)), dtypes);
     return { loop, workgroups: workgroupsOf(loop, mostGroups), windows: piece.windows };
   });
+};
+
+/** More pieces of a row program than this are not tried. */
+const MOST_PIECES = 1024;
+
+/** The kernels of a row program: as few pieces of its groups as fit the bindings. Undefined where not even one group does. */
+const buildProgram = (stages: readonly StageSource[], tensors: ReadonlyMap<number, StoredTensor>, result: number, { profile, schedule }: PlanOptions): readonly Built[] | undefined => {
+  const program = rowProgramOf(stages, (tensor) => tensors.get(tensor)?.shape);
+  if (typeof program === 'string' || schedule.rowProgram === undefined) throw new Error('invariant: the plan has a row program that is none');
+  const { shape } = tensors.get(result)!, output: Output = { tensor: result, index: (at) => flatten(at, shape) }, groups = program.rows / program.group;
+  const bytesOf = (tensor: number): number => byteSize(tensors.get(tensor)!.dtype);
+  for (let parts = 1; parts <= Math.min(groups, MOST_PIECES); parts *= 2) {
+    const size = Math.ceil(groups / parts), pieces = Array.from({ length: Math.ceil(groups / size) }, (_, i) => ({ from: i * size, groups: Math.min(size, groups - i * size) }));
+    const windows = pieces.map((piece) => new Map([...rowRanges(program, piece, output)].flatMap(([tensor, [min, max]]): readonly (readonly [number, Window])[] => {
+      const { elements } = tensors.get(tensor)!;
+      if (elements * bytesOf(tensor) <= profile.limits.maxStorageBufferBindingSize) return [];
+      const start = Math.floor(min / ALIGNMENT) * ALIGNMENT;
+      return [[tensor, { start, count: max + 1 - start }]];
+    })));
+    if (windows.some((piece) => [...piece].some(([tensor, { count }]) => count * bytesOf(tensor) > profile.limits.maxStorageBufferBindingSize))) continue;
+    return pieces.map((piece, i) => {
+      const starts = new Map([...windows[i]!].map(([tensor, { start }]) => [tensor, start]));
+      const loop = rowProgramKernel(program, { ...piece, starts }, output, schedule.rowProgram!, (tensor) => tensors.get(tensor)!.dtype);
+      return { loop, workgroups: workgroupsOf(loop, profile.limits.maxComputeWorkgroupsPerDimension), windows: windows[i]! };
+    });
+  }
+  return undefined;
 };
 
 export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | readonly CompileError[] => {
@@ -185,9 +218,11 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
     const all = [...reads.map((read) => tensors.get(read)!), output];
     const key = JSON.stringify([expression.axes.map((axis) => axis.extent), expression.value.key, all.map(({ dtype, elements }) => [dtype, elements]), output.shape]);
     if (!known.has(key)) known.set(key, buildKernels(expression, all, options));
-    const built = known.get(key);
+    addKernels(known.get(key), root, inside, (local) => all[local]!.id);
+  };
+  const addKernels = (built: readonly Built[] | undefined, root: Node, inside: readonly Node[], tensorOf: (local: number) => number): void => {
     if (built === undefined) {
-      errors.push(limitError(`the kernel of ${root.op} [${root.shape.join(', ')}] in '${root.scope}'`, output.elements * byteSize(root.dtype), 'maxStorageBufferBindingSize', binding, 'no axis splits it; use a smaller batch or image'));
+      errors.push(limitError(`the kernel of ${root.op} [${root.shape.join(', ')}] in '${root.scope}'`, countOf(shapeOf(root)) * byteSize(root.dtype), 'maxStorageBufferBindingSize', binding, 'no axis splits it; use a smaller batch or image'));
       return;
     }
     const name = nameOf(inside);
@@ -195,13 +230,19 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
       if (workgroups.some((n) => n > profile.limits.maxComputeWorkgroupsPerDimension)) {
         errors.push({ kind: 'limit', message: `the kernel of ${root.op} [${root.shape.join(', ')}] in '${root.scope}' needs ${workgroups.join(' x ')} workgroups, more than the adapter's maxComputeWorkgroupsPerDimension of ${profile.limits.maxComputeWorkgroupsPerDimension}; use a smaller batch` });
       }
-      const bindings = loop.tensors.map((access): Binding => ({ tensor: all[access.tensor]!.id, window: windows.get(access.tensor) }));
+      const bindings = loop.tensors.map((access): Binding => ({ tensor: tensorOf(access.tensor), window: windows.get(access.tensor) }));
       const label = `${root.scope === '' ? '' : `${root.scope}: `}${name} ${root.dtype}[${root.shape.join(', ')}]`;
       kernels.push({ name: `k${kernels.length}_${name}`, label, loop, workgroups, bindings, nodes: inside });
     }
   };
 
+  const emitProgram = (root: Node, rows: readonly Node[]): void => {
+    const { inside } = kernelNodes(root, isStored);
+    addKernels(buildProgram(stagesOf(root, rows, isStored, table, (node) => position.get(node)!), tensors, position.get(root)!, options), root, inside, (tensor) => tensor);
+  };
   for (const root of fusion.roots) {
+    const rows = fusion.rowPrograms.get(root);
+    if (rows !== undefined) { emitProgram(root, rows); continue; }
     emit(localExpression(root, (node) => (node !== root && isStored(node) ? position.get(node)! : undefined), table), position.get(root)!, root, kernelNodes(root, isStored).inside);
   }
 

@@ -6,7 +6,7 @@
  */
 import { type Index, ofVariable, type Variable } from '../../dsl/scalar/index-expression.ts';
 import { canonical, ofProduct, productOf, pulledOut, splitProduct } from '../../dsl/scalar/product.ts';
-import { extentOf, freeVariables, reductionsIn, rewriteScalar, subexpressions, substitute } from '../../dsl/scalar/rewrite.ts';
+import { extentOf, freeVariables, outermostReductions, reductionsIn, rewriteScalar, subexpressions, substitute } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Scalar } from '../../dsl/scalar/scalar.ts';
 import type { TensorExpression } from './tensor-expression.ts';
@@ -108,9 +108,8 @@ interface Parts {
 const productsOf = (score: Scalar, keys: readonly Variable[], fresh: NewLocal): Parts | NoStream => {
   const products: InnerProduct[] = [];
   const known = new Map<string, Scalar>();
-  const nested = new Set(reductionsIn(score).flatMap((r) => reductionsIn(r.body).map((inner) => inner.key)));
-  for (const sum of reductionsIn(score)) {
-    if (nested.has(sum.key) || !reads(sum, keys)) continue;
+  for (const sum of outermostReductions(score)) {
+    if (!reads(sum, keys)) continue;
     const parts = sum.monoid === 'sum' && sum.type === 'f32' ? productOf(sum.body) : { over: [sum.body], under: [] };
     const { inside: ofDepth, outside } = splitProduct(parts, sum.over);
     const { inside: key, outside: query } = splitProduct(ofDepth, keys);
@@ -127,10 +126,8 @@ const productsOf = (score: Scalar, keys: readonly Variable[], fresh: NewLocal): 
 const keyValuesOf = (parts: readonly Scalar[], keys: readonly Variable[], allowed: (id: number) => boolean, fresh: NewLocal): readonly (KeyValue & { readonly key: string })[] | NoStream => {
   const found = new Map<string, KeyValue & { readonly key: string }>();
   for (const part of parts) {
-    const all = reductionsIn(part);
-    const nested = new Set(all.flatMap((r) => reductionsIn(r.body).map((inner) => inner.key)));
-    for (const r of all) {
-      if (nested.has(r.key) || !reads(r, keys) || found.has(r.key)) continue;
+    for (const r of outermostReductions(part)) {
+      if (!reads(r, keys) || found.has(r.key)) continue;
       if (![...freeVariables(r)].every((id) => allowed(id) || keys.some((k) => k.id === id))) return 'a reduction depends on the row and the key, and is no inner product';
       found.set(r.key, { key: r.key, local: fresh(r.type).local, value: r });
     }
@@ -162,7 +159,7 @@ export const streamOf = ({ axes, value }: TensorExpression): Stream | NoStream =
   const scored = pulledThrough(parts.score);
   const values = keyValuesOf([scored, ...ofKeys], keys, (id) => axes.some((axis) => axis.id === id && !rows.includes(axis) && !column.includes(axis)), fresh);
   if (typeof values === 'string') return values;
-  const names = new Map(values.map(({ key, local, value: v }) => [key, S.local(local, v.type) as Scalar]));
+  const names = new Map(values.map(({ key, local, value: v }) => [key, S.local(local, v.type)]));
   return {
     around, maximum: top.local, sums: summed.sums.map((s) => ({ ...s, weight: s.weight && replaced(s.weight, names) })), keys,
     score: replaced(scored, names), products: parts.products.map((p) => ({ ...p, key: replaced(p.key, names) })), keyValues: values.map(({ local, value: v }) => ({ local, value: v })),

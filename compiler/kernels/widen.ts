@@ -54,3 +54,6 @@ export const widen = (e: Scalar, variable: number, positions: readonly Index[], 
   };
   return visit(e);
 };
+
+/** A vector that is read from memory as it is. */
+export const isWideLoad = (e: Scalar): boolean => (e.lanes > 1 && e.kind === 'load') || (e.kind === 'cast' && isWideLoad(e.a));

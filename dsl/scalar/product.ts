@@ -5,7 +5,7 @@
  * while the sum runs. The error bounds of the reference allow it: they hold for every order of the same multiplications.
  */
 import { type Index, ofVariable, type Variable } from './index-expression.ts';
-import { freeVariables, operandsOf, rewriteScalar, substitute } from './rewrite.ts';
+import { freeVariables, operandsOf, rewriteScalar, subexpressions, substitute } from './rewrite.ts';
 import * as S from './scalar.ts';
 import type { Scalar } from './scalar.ts';
 
@@ -46,17 +46,19 @@ export const pulledOut = (e: S.ScalarKind<'reduce'>): Scalar => {
   return ofProduct({ over: [S.reduce('sum', e.over, ofProduct(inside)), ...outside.over], under: outside.under });
 };
 
-/** Variables that are bound inside an expression have numbers from here on after `canonical`. */
+/** Variables that are bound inside an expression have numbers from here on after `canonical`, and behind those that it has already. */
 const BOUND = 1_000_000;
+const firstNumber = (root: Scalar): number =>
+  1 + subexpressions(root).reduce((most, e) => (e.kind === 'reduce' ? e.over.reduce((m, v) => Math.max(m, v.id), most) : most), BOUND - 1);
 
 /**
  * The same expression with its reductions' variables numbered by nesting height, so that equal sums are equal expressions. A reduction
  * holds only lower ones, so no variable is captured.
  */
 export const canonical = (root: Scalar): Scalar => {
-  const numbers = new Map<string, number>(), heights = new Map<string, number>();
+  const first = firstNumber(root), numbers = new Map<string, number>(), heights = new Map<string, number>();
   const numbered = (height: number, place: number, extent: number): Variable => {
-    const name = `${height} ${place} ${extent}`, id = numbers.get(name) ?? BOUND + numbers.size;
+    const name = `${height} ${place} ${extent}`, id = numbers.get(name) ?? first + numbers.size;
     numbers.set(name, id);
     return { kind: 'variable', id, extent };
   };

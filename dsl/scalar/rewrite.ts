@@ -117,4 +117,17 @@ export const subexpressions = (root: Scalar): readonly Scalar[] => {
 export const reductionsIn = (root: Scalar): readonly S.ScalarKind<'reduce'>[] =>
   subexpressions(root).filter((e): e is S.ScalarKind<'reduce'> => e.kind === 'reduce');
 
+/** Reductions that are met first on the way down; one may also be part of another one. */
+export const outermostReductions = (root: Scalar): readonly S.ScalarKind<'reduce'>[] => {
+  const seen = new Set<string>(), found: S.ScalarKind<'reduce'>[] = [];
+  const visit = (e: Scalar): void => {
+    if (seen.has(e.key)) return;
+    seen.add(e.key);
+    if (e.kind === 'reduce') found.push(e);
+    else operandsOf(e).forEach(visit);
+  };
+  visit(root);
+  return found;
+};
+
 export const extentOf = (variables: readonly Variable[]): number => variables.reduce((n, v) => n * v.extent, 1);

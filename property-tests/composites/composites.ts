@@ -4,12 +4,14 @@
  */
 import {
   add,
+  and,
   attention,
   chunk,
   einsum,
   embedding,
   eq,
   erf,
+  expand,
   gelu,
   geluErf,
   index,
@@ -17,8 +19,12 @@ import {
   iota,
   l2Normalize,
   layerNorm,
+  le,
   linear,
+  linspace,
   logSumExp,
+  lt,
+  matmul,
   mean,
   mul,
   normal,
@@ -33,6 +39,7 @@ import {
   select,
   sigmoid,
   silu,
+  sin,
   slice,
   softmax,
   square,
@@ -95,6 +102,45 @@ const groupedAttention = (): Node =>
   attention(input('q', ['B', 'H', 'G', 'N', 'E']), input('k', ['B', 'H', 1, 'M', 'E']), input('v', ['B', 'H', 1, 'M', 'E']));
 const crossAttention = (): Node => attention(q, input('k', ['B', 'H', 'M', 'E']), input('v', ['B', 'H', 'M', 'O']), { scale: 0.5 });
 
+/** Scores with a soft cap and a learned bias that depends on the distance of query and key. */
+const cappedAttention = (): Node => {
+  const distance = add(sub(unsqueeze(iota('N'), 1), iota('N')), 100);
+  const bias = rearrange(embedding(parameter('relative', [201, 'H']), distance), 'n m h -> h n m');
+  const scores = mul(tanh(mul(einsum('b h n e, b h m e -> b h n m', q, k), 0.3)), 2);
+  return einsum('b h n m, b h m e -> b h n e', softmax(add(scores, bias), -1), v);
+};
+/** Every query sees itself and the four keys before it. */
+const windowAttention = (): Node => {
+  const [at, to] = [unsqueeze(iota('N'), 1), iota('N')];
+  return attention(q, k, v, { mask: and(le(to, at), lt(sub(at, to), 5)) });
+};
+
+const rows = input('x', ['B*Y', 'N', 'E']),
+  conditions = input('s', ['B*Y', 'D']);
+/** The weights of a layer for each item: a matrix out of a linear layer's result. */
+const generated = <const From extends string, const To extends string>(name: string, from: From, to: To) =>
+  reshape(linear(conditions, parameter(name, [`${from}*${to}`, 'D'])), ['B*Y', from, to]);
+/** The decoder of PixNerd: two blocks of a generated network, with norms of weights and rows, between two plain layers. */
+const nerfDecoder = (): Node => {
+  const block = (z: T<['B*Y', 'N', 'G']>, i: number) =>
+    add(z, matmul(silu(matmul(rmsNorm(z, parameter(`norm${i}`, ['G'])), l2Normalize(generated(`first${i}`, 'G', 'F'), -2))), l2Normalize(generated(`second${i}`, 'F', 'G'), -2)));
+  const pixels = add(linear(rows, parameter('embed', ['G', 'E'])), parameter('embedBias', ['G']));
+  return linear(block(block(pixels, 0), 1), parameter('out', ['C', 'G']));
+};
+/** Sound: sine activations, three generated layers without norms, one coordinate. */
+const sineDecoder = (): Node => {
+  const time = expand(reshape(linspace(0, 1, 'N'), [1, 'N', 1]), ['B*Y', 'N', 1]);
+  const first = sin(matmul(time, reshape(linear(conditions, parameter('first', ['F', 'D'])), ['B*Y', 1, 'F'])));
+  const second = sin(matmul(first, generated('second', 'F', 'G')));
+  return matmul(second, generated('third', 'G', 'C'));
+};
+/** A gated layer whose weights belong to the item, and whose result is folded into an image. */
+const gatedDecoder = (): Node => {
+  const hidden = mul(gelu(matmul(rows, generated('gate', 'E', 'F'))), matmul(rows, generated('up', 'E', 'F')));
+  const pixels = matmul(hidden, generated('down', 'F', 'C'));
+  return rearrange(add(linear(pixels, parameter('last', ['C', 'C'])), parameter('lastBias', ['C'])), '(b y) n c -> b c y n', { y: 'Y' });
+};
+
 const groupNorm = (): Node => {
   const groups = reshape(input('x', ['B', 'N', 'G*E']), ['B', 'N', 'G', 'E']),
     centred = sub(groups, mean(groups, [1, 3], true));
@@ -130,6 +176,11 @@ export const COMPOSITES = {
   crossAttention: one(crossAttention()),
   groupedAttention: one(groupedAttention()),
   ropeAttention: one(ropeAttention()),
+  cappedAttention: one(cappedAttention()),
+  windowAttention: one(windowAttention()),
+  nerfDecoder: one(nerfDecoder()),
+  sineDecoder: one(sineDecoder()),
+  gatedDecoder: one(gatedDecoder()),
   convolution: one(convolution()),
   upsample: one(resizeNearest(image, ['U', 'V'])),
   embedding: one(embedding(parameter('table', ['M', 'D']), labels)),

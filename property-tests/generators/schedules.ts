@@ -22,6 +22,7 @@ export const schedules: fc.Arbitrary<Schedule> = fc.record({
   launch: fc.constantFrom(0, 20_000, 2_000_000),
   normsInMatmuls: fc.boolean(),
   stream: fc.option(stream, { nil: undefined }),
+  rowProgram: fc.option(fc.record({ threads: fc.constantFrom(1, 8, 64), width: fc.constantFrom(4, 128), depth: fc.constant(512), registers: fc.constantFrom(16, 320), statements: fc.constant(1024) }), { nil: undefined }),
   elementwise: fc.constantFrom(1, 32, 64, 256),
   cooperativeFrom: fc.constantFrom(2, 5, 64, Infinity),
 });

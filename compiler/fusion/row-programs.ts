@@ -1,0 +1,138 @@
+/**
+ * Fusion of chains of small per-item layers into row programs, after everything else is decided.
+ *
+ * From a stored result upwards, each stored tensor that only this chain reads is taken in: as a row in registers, as a hidden layer that is
+ * computed on the fly, or inlined (norms, lengths of weights, inputs of the first layer). The chain grows as long as the kernel that it
+ * makes is legal; what it cannot take stays in memory, with the reason.
+ */
+import { type Graph, nodesOf } from '../../dsl/graph/graph.ts';
+import type { Node } from '../../dsl/graph/node.ts';
+import type { OpTable } from '../../dsl/ops/table.ts';
+import { outermostReductions, reductionsIn, subexpressions } from '../../dsl/scalar/rewrite.ts';
+import { tensorExpression } from '../kernels/tensor-expression.ts';
+import { type RowProgram, rowProgramOf, type StageSource } from '../kernels/row-pattern.ts';
+import { rowRegisters, rowStatements } from '../kernels/row-program.ts';
+import type { RowProgramSchedule } from '../schedule.ts';
+import { isContraction, isLeaf } from './facts.ts';
+
+export interface RowPrograms {
+  /** For each result, the nodes whose rows lie in registers, in order. */
+  readonly programs: ReadonlyMap<Node, readonly Node[]>;
+  /** Nodes that need no memory any more. */
+  readonly freed: ReadonlySet<Node>;
+  /** Why a stored node is not part of the program that reads it. */
+  readonly reasons: ReadonlyMap<Node, string>;
+}
+
+export interface RowProgramOptions {
+  readonly table: OpTable;
+  readonly schedule: RowProgramSchedule;
+  /** Storage buffers that a kernel may bind. */
+  readonly bindings: number;
+}
+
+/** What a result's kernel is made of while it grows. */
+interface Chain {
+  readonly root: Node;
+  /** Nodes whose rows lie in registers. */
+  readonly rows: readonly Node[];
+  /** Nodes that were stored and are now computed in place. */
+  readonly inlined: ReadonlySet<Node>;
+}
+
+const shapeOf = (node: Node): readonly number[] => node.shape as readonly number[]; // sizes are bound
+
+/** The sources of a chain's stages, and the tensors outside of it that it reads. */
+export const stagesOf = (root: Node, rows: readonly Node[], isStored: (node: Node) => boolean, table: OpTable, number: (node: Node) => number): readonly StageSource[] =>
+  [...rows, root].map((node) => ({
+    tensor: number(node), shape: shapeOf(node),
+    expression: tensorExpression(node, (other) => (other !== node && (isStored(other) || rows.includes(other)) ? number(other) : undefined), table),
+  }));
+
+/** Nodes above `from` that are computed in its kernel, and stored ones that it reads. */
+const around = (from: Node, isStored: (node: Node) => boolean): { readonly inside: ReadonlySet<Node>; readonly reads: ReadonlySet<Node> } => {
+  const inside = new Set([from]), reads = new Set<Node>();
+  for (const node of inside) for (const input of node.inputs) (isStored(input) ? reads : inside).add(input);
+  return { inside, reads };
+};
+
+export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, { table, schedule, bindings }: RowProgramOptions): RowPrograms => {
+  const order = nodesOf(graph), position = new Map(order.map((node, i) => [node, i])), outputs = new Set(graph.outputs.map(({ node }) => node));
+  const number = (node: Node): number => position.get(node)!;
+  const taken = new Set<Node>(), freed = new Set<Node>(), reasons = new Map<Node, string>();
+  const programs = new Map<Node, readonly Node[]>();
+  const isKept = (node: Node): boolean => isLeaf(node) || (stored.has(node) && !freed.has(node));
+  const readersOf = new Map<Node, ReadonlySet<Node>>();
+  for (const other of stored) {
+    if (isLeaf(other)) continue;
+    for (const node of around(other, (x) => isLeaf(x) || stored.has(x)).reads) readersOf.set(node, new Set([...(readersOf.get(node) ?? []), other]));
+  }
+
+  const programOf = ({ root, rows, inlined }: Chain): RowProgram | string => {
+    const isStored = (node: Node): boolean => isKept(node) && !inlined.has(node) && !rows.includes(node);
+    const program = rowProgramOf(stagesOf(root, rows, isStored, table, number), (tensor) => (isStored(order[tensor]!) ? shapeOf(order[tensor]!) : undefined));
+    if (typeof program === 'string') return program;
+    const reads = new Set([root, ...rows].flatMap((node) => [...around(node, (other) => isStored(other) || rows.includes(other)).reads]).filter((node) => !rows.includes(node)));
+    if (reads.size + 1 > bindings) return `the kernel would bind ${reads.size + 1} buffers, and the adapter allows ${bindings}`;
+    if (program.stages.some(({ width, layers }) => width > schedule.width || layers.some(({ depth }) => depth.extent > schedule.depth))) return 'its layers are not small';
+    if (rowRegisters(program) > schedule.registers) return 'a row has more elements than a thread can keep in registers';
+    if (rowStatements(program) > schedule.statements) return 'the kernel would have too many statements';
+    return program;
+  };
+  const hasContraction = (node: Node, chain: Chain): boolean =>
+    [...around(node, (other) => other !== node && isKept(other) && !chain.inlined.has(other)).inside].some(isContraction);
+  const addRow = (chain: Chain, node: Node): Chain => ({ ...chain, rows: [...chain.rows, node].sort((a, b) => number(a) - number(b)) });
+  const addInlined = (chain: Chain, node: Node): Chain => ({ ...chain, inlined: new Set([...chain.inlined, node]) });
+
+  /** A hidden layer may be computed on the fly where one layer reads it, and computing it takes no such layer itself. */
+  const isHidden = (chain: Chain, node: Node): boolean => {
+    const isStored = (other: Node): boolean => isKept(other) && !chain.inlined.has(other) && !chain.rows.includes(other);
+    const users = [chain.root, ...chain.rows].filter((user) => around(user, (other) => isStored(other) || chain.rows.includes(other)).reads.has(node));
+    if (users.length !== 1) return false;
+    const value = (of: Node): ReturnType<typeof tensorExpression> => tensorExpression(of, (other) => (other !== of && (isStored(other) || chain.rows.includes(other)) ? number(other) : undefined), table);
+    const within = outermostReductions(value(users[0]!).value).filter((sum) => subexpressions(sum).some((e) => e.kind === 'load' && e.tensor === number(node)));
+    const nested = within.some((sum) => reductionsIn(sum.body).some((inner) => subexpressions(inner).some((e) => e.kind === 'load' && e.tensor === number(node))));
+    return within.length === 1 && !nested;
+  };
+
+  const grow = (start: Chain, refused: Map<Node, string>): Chain => {
+    let chain = start;
+    for (let grew = true; grew;) {
+      grew = false;
+      const isStored = (node: Node): boolean => isKept(node) && !chain.inlined.has(node);
+      const members = [chain.root, ...chain.rows];
+      const candidates = [...new Set(members.flatMap((node) => [...around(node, (other) => isStored(other) || chain.rows.includes(other)).reads]))]
+        .filter((node) => !isLeaf(node) && !chain.rows.includes(node) && !outputs.has(node) && !taken.has(node))
+        .sort((a, b) => number(b) - number(a));
+      for (const node of candidates) {
+        const outside = [...(readersOf.get(node) ?? [])].some((user) => !members.includes(user) && !chain.inlined.has(user));
+        if (outside) { refused.set(node, 'other kernels read it too'); continue; }
+        const choices = hasContraction(node, chain)
+          ? [...(isHidden(chain, node) ? [addInlined(chain, node)] : []), addRow(chain, node)]
+          : [addInlined(chain, node)];
+        // a chain without a row in registers is no program yet
+        const results = choices.map((choice) => [choice, programOf(choice)] as const);
+        const legal = results.find(([, program]) => typeof program !== 'string');
+        const pending = legal ?? (chain.rows.length + chain.inlined.size === 0 || typeof programOf(chain) === 'string' ? results.find(([choice, program]) => isPromising(choice, program)) : undefined);
+        if (pending === undefined) { const why = results[results.length - 1]![1]; if (typeof why === 'string') refused.set(node, why); continue; }
+        chain = pending[0];
+        grew = true;
+        break;
+      }
+    }
+    return chain;
+  };
+  /** Not legal yet, but a layer further up may have the weights of its own that it still lacks. */
+  const isPromising = (choice: Chain, program: RowProgram | string): boolean => choice.rows.length <= 2 && program === 'no layer has weights of its own for each item';
+
+  for (const root of [...order].reverse()) {
+    if (!stored.has(root) || isLeaf(root) || taken.has(root) || freed.has(root)) continue;
+    const refused = new Map<Node, string>(), chain = grow({ root, rows: [], inlined: new Set() }, refused);
+    if (chain.rows.length + chain.inlined.size === 0 || typeof programOf(chain) === 'string') continue;
+    programs.set(root, chain.rows);
+    taken.add(root);
+    for (const node of [...chain.rows, ...chain.inlined]) { freed.add(node); taken.add(node); }
+    for (const [node, why] of refused) reasons.set(node, why);
+  }
+  return { programs, freed, reasons: new Map([...reasons].filter(([node]) => stored.has(node) && !freed.has(node))) };
+};

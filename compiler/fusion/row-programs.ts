@@ -10,7 +10,7 @@ import type { Node } from '../../dsl/graph/node.ts';
 import type { OpTable } from '../../dsl/ops/table.ts';
 import { outermostReductions, reductionsIn, subexpressions } from '../../dsl/scalar/rewrite.ts';
 import { tensorExpression } from '../kernels/tensor-expression.ts';
-import { type RowProgram, rowProgramOf, type StageSource } from '../kernels/row-pattern.ts';
+import { ROW_FAULTS, type RowFault, type RowProgram, rowProgramOf, type StageSource } from '../kernels/row-pattern.ts';
 import { rowRegisters, rowStatements } from '../kernels/row-program.ts';
 import type { RowProgramSchedule } from '../schedule.ts';
 import { isContraction, isLeaf } from './facts.ts';
@@ -55,6 +55,13 @@ const around = (from: Node, isStored: (node: Node) => boolean): { readonly insid
   for (const node of inside) for (const input of node.inputs) (isStored(input) ? reads : inside).add(input);
   return { inside, reads };
 };
+
+/** Rows of so few elements are kept rather than computed on the fly. */
+const FEW = 16;
+const widthOf = (node: Node): number => shapeOf(node)[node.shape.length - 1] ?? 1;
+
+/** Answers that say that a tensor is not made of the chain's rows. */
+const NOT_ROWS: ReadonlySet<string> = new Set<RowFault>([ROW_FAULTS.counts, ROW_FAULTS.others, ROW_FAULTS.dynamic, ROW_FAULTS.several, ROW_FAULTS.parts, ROW_FAULTS.axes, ROW_FAULTS.own]);
 
 export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, { table, schedule, bindings }: RowProgramOptions): RowPrograms => {
   const order = nodesOf(graph), position = new Map(order.map((node, i) => [node, i])), outputs = new Set(graph.outputs.map(({ node }) => node));
@@ -107,9 +114,10 @@ export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, { table
       for (const node of candidates) {
         const outside = [...(readersOf.get(node) ?? [])].some((user) => !members.includes(user) && !chain.inlined.has(user));
         if (outside) { refused.set(node, 'other kernels read it too'); continue; }
-        const choices = hasContraction(node, chain)
-          ? [...(isHidden(chain, node) ? [addInlined(chain, node)] : []), addRow(chain, node)]
-          : [addInlined(chain, node)];
+        // a generator of weights is no layer of rows, whatever else would allow it
+        const asRow = addRow(chain, node), isRow = !NOT_ROWS.has(String(programOf(asRow)));
+        const hidden = isRow && isHidden(chain, node) ? [addInlined(chain, node)] : [];
+        const choices = !hasContraction(node, chain) ? [addInlined(chain, node)] : widthOf(node) <= FEW ? [asRow, ...hidden] : [...hidden, asRow];
         // a chain without a row in registers is no program yet
         const results = choices.map((choice) => [choice, programOf(choice)] as const);
         const legal = results.find(([, program]) => typeof program !== 'string');
@@ -123,7 +131,7 @@ export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, { table
     return chain;
   };
   /** Not legal yet, but a layer further up may have the weights of its own that it still lacks. */
-  const isPromising = (choice: Chain, program: RowProgram | string): boolean => choice.rows.length <= 2 && program === 'no layer has weights of its own for each item';
+  const isPromising = (choice: Chain, program: RowProgram | string): boolean => choice.rows.length <= 2 && program === ROW_FAULTS.common;
 
   for (const root of [...order].reverse()) {
     if (!stored.has(root) || isLeaf(root) || taken.has(root) || freed.has(root)) continue;

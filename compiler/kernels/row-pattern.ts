@@ -51,7 +51,18 @@ export interface RowProgram {
 }
 
 /** Why stages are no row program. */
-export type NoProgram = string;
+export const ROW_FAULTS = {
+  counts: 'the layers have different numbers of rows',
+  others: 'a layer reads other rows than its own',
+  dynamic: 'a place within a row is only known when the kernel runs',
+  several: 'the result reads several rows',
+  parts: 'the result is not made of whole rows',
+  axes: 'the result has several axes within a row',
+  none: 'the result reads no layer',
+  common: 'no layer has weights of its own for each item',
+  own: 'every row has weights of its own',
+} as const;
+export type RowFault = (typeof ROW_FAULTS)[keyof typeof ROW_FAULTS];
 
 const reads = (e: Scalar, v: Variable): boolean => freeVariables(e).has(v.id);
 const loadsIn = (e: Scalar): readonly S.ScalarKind<'load'>[] => subexpressions(e).filter((part): part is S.ScalarKind<'load'> => part.kind === 'load');
@@ -84,12 +95,12 @@ const mixedRadix = (index: Index, axes: readonly Variable[]): readonly Variable[
 };
 
 /** The last stage may have its axes in any order (pixels are folded into an image): they follow from the row that it reads. */
-const lastStage = ({ shape, expression }: StageSource, rowRead: Index, row: Variable, rows: number, fresh: RowProgram['fresh']): Placed | NoProgram => {
+const lastStage = ({ shape, expression }: StageSource, rowRead: Index, row: Variable, rows: number, fresh: RowProgram['fresh']): Placed | RowFault => {
   const order = mixedRadix(rowRead, expression.axes);
   const wide = expression.axes.filter((axis) => axis.extent > 1);
   const rest = wide.filter((axis) => order?.includes(axis) !== true);
-  if (order === undefined || order.reduce((n, axis) => n * axis.extent, 1) !== rows) return 'the result is not made of whole rows';
-  if (rest.length > 1) return 'the result has several axes within a row';
+  if (order === undefined || order.reduce((n, axis) => n * axis.extent, 1) !== rows) return ROW_FAULTS.parts;
+  if (rest.length > 1) return ROW_FAULTS.axes;
   const positions = unflatten(ofVariable(row), order.map((axis) => axis.extent));
   const place = rest[0] && fresh(rest[0].extent);
   const at = new Map<number, Index>(order.map((axis, i) => [axis.id, positions[i]!]));
@@ -161,14 +172,14 @@ const fromCopies = (e: Scalar, copied: ReadonlySet<number>): Scalar => rewriteSc
   (rebuilt.kind === 'load' && copied.has(rebuilt.tensor) ? S.load(rebuilt.tensor + COPIES, rebuilt.index, rebuilt.stored, rebuilt.lanes) : rebuilt));
 
 /** The row program of stages in order, the last one being the result; or why there is none. `shapes` are those of tensors in memory. */
-export const rowProgramOf = (sources: readonly StageSource[], shapes: (tensor: number) => readonly number[] | undefined): RowProgram | NoProgram => {
+export const rowProgramOf = (sources: readonly StageSource[], shapes: (tensor: number) => readonly number[] | undefined): RowProgram | RowFault => {
   let next = FIRST;
   const fresh = (extent: number): Variable => ({ kind: 'variable', id: next++, extent });
   const last = sources[sources.length - 1]!, inner = sources.slice(0, -1);
   const leading = (inner[0] ?? last).shape.slice(0, -1);
   const rows = leading.reduce((a, b) => a * b, 1), row = fresh(rows);
   const widths = new Map(inner.map(({ tensor, shape }) => [tensor, shape[shape.length - 1]!]));
-  if (inner.some(({ shape }) => shape.slice(0, -1).reduce((a, b) => a * b, 1) !== rows)) return 'the layers have different numbers of rows';
+  if (inner.some(({ shape }) => shape.slice(0, -1).reduce((a, b) => a * b, 1) !== rows)) return ROW_FAULTS.counts;
   const stages: Stage[] = [];
   for (const source of sources) {
     const value = tidy(source.expression.value);
@@ -176,15 +187,15 @@ export const rowProgramOf = (sources: readonly StageSource[], shapes: (tensor: n
     if (typeof placed === 'string') return placed;
     const at = new Map<number, Index>(source.expression.axes.map((axis, i) => [axis.id, placed.axes[i]!]));
     const here = tidy(substitute(value, at));
-    if (!readsOwnRow(here, widths, row)) return 'a layer reads other rows than its own';
-    if (!placesAreStatic(here, widths, row)) return 'a place within a row is only known when the kernel runs';
+    if (!readsOwnRow(here, widths, row)) return ROW_FAULTS.others;
+    if (!placesAreStatic(here, widths, row)) return ROW_FAULTS.dynamic;
     stages.push({ tensor: source.tensor, width: placed.width, place: placed.place, value: here, layers: layersOf(here, placed.place), axes: placed.axes });
   }
   const copies = copiesOf(stages, row, shapes, fresh), copied = new Set(copies.map(({ tensor }) => tensor - COPIES));
   const groups = stages.flatMap(({ layers }) => [...layers.map(({ right }) => right), ...nestedRights(layers, widths)]).map((e) => rowsSharing(e, row, leading)).filter((n) => n !== Infinity);
   const group = Math.min(...groups);
-  if (groups.length === 0) return 'no layer has weights of its own for each item';
-  if (group <= 1) return 'every row has weights of its own';
+  if (groups.length === 0) return ROW_FAULTS.common;
+  if (group <= 1) return ROW_FAULTS.own;
   const reading = stages.map((stage): Stage => {
     const value = fromCopies(stage.value, copied);
     return copied.size === 0 ? stage : { ...stage, value, layers: layersOf(value, stage.place) };
@@ -200,12 +211,12 @@ const nestedRights = (layers: readonly Layer[], widths: ReadonlyMap<number, numb
     return [...inside.over, ...inside.under].filter((e) => !loadsIn(e).some(({ tensor }) => widths.has(tensor)));
   }));
 
-const placedLast = (source: StageSource, value: Scalar, widths: ReadonlyMap<number, number>, row: Variable, rows: number, fresh: RowProgram['fresh']): Placed | NoProgram => {
+const placedLast = (source: StageSource, value: Scalar, widths: ReadonlyMap<number, number>, row: Variable, rows: number, fresh: RowProgram['fresh']): Placed | RowFault => {
   const read = [...new Map(loadsIn(value).flatMap(({ tensor, index }) => {
     const width = widths.get(tensor);
     return width === undefined ? [] : [[quotient(index, width).key, quotient(index, width)] as const];
   })).values()];
-  if (read.length !== 1) return read.length === 0 ? 'the result reads no layer' : 'the result reads several rows';
+  if (read.length !== 1) return read.length === 0 ? ROW_FAULTS.none : ROW_FAULTS.several;
   return lastStage(source, read[0]!, row, rows, fresh);
 };
 

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { evaluateBounded } from '../../compiler/reference/evaluate.ts';
 import { demandOf, evaluateDemand, type Stored } from '../../compiler/reference/sample.ts';
-import { inputName } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import { literalAttribute } from '../../dsl/ops/attributes.ts';
 import type { Mode } from '../generators/workshop.ts';

@@ -6,7 +6,7 @@
  */
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
-import { type Checks, portOf, type Step, tensorsByNode, unfusedChecks } from '../../compiler/checks.ts';
+import { type Checks, portOf, type Step, unfusedChecks } from '../../compiler/checks.ts';
 import type { Verifiable } from '../../compiler/compile.ts';
 import { type CompileError, showCompileError } from '../../compiler/errors.ts';
 import type { StoredTensor } from '../../compiler/kernels/plan-kernels.ts';
@@ -125,11 +125,11 @@ interface Expected {
 }
 
 /** What some elements of a tensor should be, by the graph. */
-const expectedOf = ({ plan }: Checks, tensor: StoredTensor, stored: Stored, { sample: share, seed, work, table }: Settings): Expected => {
+const expectedOf = ({ byNode }: Checks, tensor: StoredTensor, stored: Stored, { sample: share, seed, work, table }: Settings): Expected => {
   const { node } = tensor,
     shape = node.shape as readonly number[]; // sizes are bound
   const places = (most: number): Places => samplePlaces(shape, tensor.id, { share, seed, most });
-  const original = tensorsByNode(plan).get(node);
+  const original = byNode.get(node);
   if (original !== undefined && original.id !== tensor.id) {
     const own = places(Infinity),
       data = stored(node)!; // a copy reads what it copies
@@ -199,14 +199,13 @@ const runStep = async (memory: Memory, { program, reads, writes }: Step, { plan 
 
 /** Tensors that a step is the last to need; outputs are kept for the comparison with the whole program. */
 const lastUses = ({ steps, plan }: Checks): readonly (readonly number[])[] => {
-  const last = new Map(steps.flatMap(({ reads, writes }, s) => [...reads, ...writes].map((id) => [id, s] as const)));
+  const last = new Map(steps.flatMap(({ reads, operands, writes }, s) => [...reads, ...operands, ...writes].map((id) => [id, s] as const)));
   return steps.map((_, s) => [...last].filter(([id, step]) => step === s && !plan.outputs.includes(id)).map(([id]) => id));
 };
 
 /** Each tensor's report, as its step is done; `see` may look at the memory before the step's last uses are dropped. */
 const checkSteps = async (checks: Checks, memory: Memory, settings: Settings, see: (report: TensorReport, tensor: StoredTensor) => Promise<void>): Promise<void> => {
-  const { plan, steps } = checks,
-    byNode = tensorsByNode(plan),
+  const { plan, steps, byNode } = checks,
     unneeded = lastUses(checks);
   const stored: Stored = (node) => {
     const tensor = byNode.get(node);
@@ -214,8 +213,7 @@ const checkSteps = async (checks: Checks, memory: Memory, settings: Settings, se
   };
   for (const [s, step] of steps.entries()) {
     await runStep(memory, step, checks, settings);
-    const touched = new Set(step.kernels.flatMap(({ bindings }) => bindings.map(({ tensor }) => tensor)));
-    for (const id of touched) await elementsHere(memory, plan.tensors.get(id)!, settings);
+    for (const id of new Set([...step.operands, ...step.writes])) await elementsHere(memory, plan.tensors.get(id)!, settings);
     for (const id of step.writes) {
       const tensor = plan.tensors.get(id)!;
       await see(judge(checks, step, tensor, stored, memory.here.get(id)!, settings), tensor);

@@ -91,7 +91,7 @@ interface Compile {
 }
 
 /** The program of a graph, or everything that is wrong with it; with `verify: true` the program and its checks. */
-export const compile: Compile = (graph: Graph, options: CompileOptions = {}): E.Either<NonEmptyArray<CompileError>, Program & Verifiable> => {
+export const compile: Compile = (graph: Graph, options?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Program & Verifiable> => {
   const result = explain(graph, options);
   if (E.isLeft(result)) return result;
   const { program, checks } = result.right;

@@ -35,7 +35,10 @@ const verifiable = (graph: Graph, options: CompileOptions = {}): Verifiable => {
 const verified = (made: Verifiable, data: Data, options: VerifyOptions = {}): Promise<Verification> =>
   settled(verifyProgram(target.device, made, data, { sample: 1, ...options }));
 
-const withMutant = (op: OpName): OpTable => ({ ...OPS, [op]: (MUTANTS[op] as Mutant).change(definitionOf(op)) });
+const withMutant = (op: OpName): OpTable => {
+  const mutant: Mutant = MUTANTS[op];
+  return { ...OPS, [op]: mutant.change(definitionOf(op)) };
+};
 
 describe('programs without a mistake', () => {
   test.each(['general', 'half'] as const)('pass, whatever the schedule: %s', async (mode) => {

@@ -59,6 +59,9 @@ describe('programs without a mistake', () => {
   });
 });
 
+const dataFor = (shapes: Readonly<Record<string, readonly number[]>>): Data =>
+  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, recipeTensor(`verify.${name}`, shape)]));
+
 /** Norm, product with activation, attention: kernels of many ops, on sizes that no tile divides. */
 const network = (): { readonly graph: Graph; readonly data: Data } => {
   const x = input('x', [7, 12]),
@@ -66,9 +69,18 @@ const network = (): { readonly graph: Graph; readonly data: Data } => {
   const h = silu(add(matmul(rmsNorm(x, g, 1e-6), w), b));
   const scores = softmax(matmul(h, permute(mul(h, x), [1, 0])), -1);
   const graph = makeGraph({ y: matmul(scores, h), z: add(h, x) }, [x]);
-  const names = { x: [7, 12], w: [12, 12], g: [12], b: [7, 12] };
-  return { graph, data: Object.fromEntries(Object.entries(names).map(([name, shape]) => [name, recipeTensor(`verify.${name}`, shape)])) };
+  return { graph, data: dataFor({ x: [7, 12], w: [12, 12], g: [12], b: [7, 12] }) };
 };
+
+test('kernels that are cut into pieces are judged as a whole', async () => {
+  const [x, w, g] = [input('x', [64, 40]), parameter('w', [40, 40]), parameter('g', [40])];
+  const graph = makeGraph({ y: softmax(matmul(rmsNorm(x, g, 1e-6), w), -1) }),
+    data = dataFor({ x: [64, 40], w: [40, 40], g: [40] }),
+    profile = { ...target.profile, limits: { ...target.profile.limits, maxStorageBufferBindingSize: 8192 } };
+  const made = verifiable(graph, { profile });
+  expect(made.checks.steps.some(({ kernels }) => kernels.length > 1)).toBe(true);
+  expect(describeProblems(await verified(made, data))).toEqual([]);
+});
 
 describe('a wrong op', () => {
   test.each<OpName>(['exp', 'rsqrt', 'mul', 'add', 'sum', 'div', 'einsum', 'expand'])('is named, in a fused program: %s', async (op) => {

@@ -1,5 +1,7 @@
 /** `pixnerd verify`: runs every kernel of a model against the reference, and names the first one, and its op, that is wrong. */
 import * as E from 'fp-ts/Either';
+import type { TaskEither } from 'fp-ts/TaskEither';
+import { existsSync } from 'node:fs';
 import { explain, type Verifiable } from '../../../compiler/compile.ts';
 import { showCompileError } from '../../../compiler/errors.ts';
 import { profileOf } from '../../../compiler/profile.ts';
@@ -9,17 +11,20 @@ import { type C2iConfig, type ImageSize, PRESETS, type PresetName, sizeMistakes,
 import { parameterShapes, velocityGraph } from '../../../models/pixnerd/graph.ts';
 import { recipeTensor } from '../../../models/recipe.ts';
 import type { WeightSource } from '../../backend/backend.ts';
+import { ofDeviceError } from '../../backend/wgsl.ts';
 import type { Device } from '../../runtime/device.ts';
+import type { DeviceError } from '../../runtime/errors.ts';
 import { openNodeDevice } from '../../runtime/node.ts';
 import { openModel, trainedSize } from '../../sampling/model.ts';
 import { describeProblems, passed, placeOf, type TensorReport, type Verification } from '../../verification/report.ts';
 import { verifyProgram } from '../../verification/verify.ts';
 import { flag, optional, withDefault } from '../arguments.ts';
-import { command } from '../command.ts';
+import { command, type Terminal } from '../command.ts';
 import { NOT_PASSED, settle, stop, stopAt } from '../failure.ts';
 import { inPackage } from '../package-root.ts';
 import { makeProgress } from '../progress.ts';
 import { choice, positive, share, size, text, whole } from '../readers.ts';
+import { suggestion } from '../suggest.ts';
 import { presets, usualSize } from './emit.ts';
 
 interface Source {
@@ -55,7 +60,8 @@ const fromRecipe = (name: PresetName): Source => {
 
 const sourceOf = async (model: string, checkpoint: string | undefined): Promise<Source> => {
   if (!isPreset(model)) {
-    return checkpoint === undefined ? fromFile(model, model) : stop(`${model} is taken as a file of weights: give either it or --checkpoint, or one of ${presets.join(', ')}`);
+    if (!existsSync(model)) return stop(`${model}: there is no such file, and no such built-in size${suggestion(model, presets)}`);
+    return checkpoint === undefined ? fromFile(model, model) : stop(`${model} is a file of weights already: give it alone, or --checkpoint with one of ${presets.join(', ')}`);
   }
   const path = checkpoint ?? (model === 'fashion' ? inPackage('models', 'weights', 'fashion.safetensors') : undefined);
   if (path === undefined) return fromRecipe(model);
@@ -99,8 +105,27 @@ const summaryOf = ({ tensors }: Verification): string => {
   return wrong === 0 ? `every kernel stays within its bound: ${counted}` : `${wrong} of ${tensors.length} tensors leave their bound: ${counted}`;
 };
 
+const NEXT = [
+  'what to do: compare with --fusion off, another --schedule and another --adapter; `pixnerd emit --stage wgsl` prints the kernel;',
+  'CONTRIBUTING.md, "debug a wrong number", goes on from there',
+];
+
+/** The worst tensors (or all) and the sum of it; ends the command where something is wrong. */
+export const showVerification = (found: Verification, all: boolean, { out }: Pick<Terminal, 'out'>): void => {
+  const worstFirst = byRatio(found.tensors);
+  for (const line of tableOf(all ? worstFirst : worstFirst.slice(0, SHOWN))) out(line);
+  out(summaryOf(found));
+  stopWhereWrong(found);
+};
+
+const stopWhereWrong = (found: Verification): void => {
+  if (!passed(found)) stop([...describeProblems(found), ...NEXT].join('\n'), NOT_PASSED);
+};
+
 /** JSON has neither infinities nor NaN. */
 const finite = (_key: string, value: unknown): unknown => (typeof value === 'number' && !Number.isFinite(value) ? String(value) : value);
+
+const settled = <A>(task: TaskEither<DeviceError, A>): Promise<A> => settle(() => task().then(E.mapLeft(ofDeviceError)));
 
 const compiledFor = (device: Device, source: Source, options: { readonly size: ImageSize; readonly batch: number; readonly fusion: boolean; readonly schedule: keyof typeof SCHEDULES | undefined }): Verifiable => {
   const { name, config } = source,
@@ -142,25 +167,17 @@ export const verify = command({
     stopAt(seed >= 0 ? [] : [`--seed ${seed}: use a whole number from 0`]);
     const source = await sourceOf(model!, checkpoint); // the operand must be there
     const imageSize = asked ?? source.size ?? usualSize(source.config);
-    const { device, notice } = await settle(openNodeDevice(adapter));
+    const { device, notice } = await settled(openNodeDevice(adapter));
     const verifiable = compiledFor(device, source, { size: imageSize, batch, fusion: fusion === 'on', schedule });
     if (!json) terminal.note(`${notice}; ${source.note}`);
     const progress = makeProgress('verifying', terminal);
     progress.update(0, verifiable.checks.steps.length);
     const feeds = { ...source.weights, ...inputsFor(source.config, imageSize, batch, seed) };
-    const found = await settle(verifyProgram(device, verifiable, feeds, { sample, seed, signal: terminal.signal, onProgress: progress.update })).finally(progress.end);
+    const found = await settled(verifyProgram(device, verifiable, feeds, { sample, seed, signal: terminal.signal, onProgress: progress.update })).finally(progress.end);
     await source.close();
     device.destroy();
-    const isRight = passed(found);
-    if (json) terminal.out(JSON.stringify({ model: source.name, size: [imageSize.height, imageSize.width], batch, adapter: notice, passed: isRight, ...found }, finite));
-    else {
-      const worstFirst = byRatio(found.tensors);
-      for (const line of tableOf(all ? worstFirst : worstFirst.slice(0, SHOWN))) terminal.out(line);
-      terminal.out(summaryOf(found));
-    }
-    if (isRight) return;
-    const next = [`what to do: compare with --fusion off and another --schedule or --adapter; \`pixnerd emit --stage wgsl\` prints the kernel;`,
-      'CONTRIBUTING.md ("debug a wrong number") goes on from there'];
-    stop([...describeProblems(found), ...next].join('\n'), NOT_PASSED);
+    if (!json) return showVerification(found, all, terminal);
+    terminal.out(JSON.stringify({ model: source.name, size: [imageSize.height, imageSize.width], batch, adapter: notice, passed: passed(found), ...found }, finite));
+    stopWhereWrong(found);
   },
 });

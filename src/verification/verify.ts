@@ -135,9 +135,17 @@ const expectedOf = ({ byNode }: Checks, tensor: StoredTensor, stored: Stored, { 
       data = stored(node)!; // a copy reads what it copies
     return { places: own, values: exactly({ shape: [own.length], dtype: node.dtype }, Float64Array.from(own, (place) => data[place]!)), work: own.length };
   }
-  const { cost } = demandOf(node, places(1), stored, table);
-  const own = places(work / Math.max(1, cost)),
+  const wanted = places(Infinity).length,
+    alone = demandOf(node, places(1), stored, table);
+  // elements share what they read, so more of them are affordable than one alone lets expect: twice as many as long as they are
+  let most = work / Math.max(1, alone.cost),
+    own = places(most),
     demand = demandOf(node, own, stored, table);
+  while (own.length < wanted && 2 * demand.cost <= work) {
+    most *= 2;
+    own = places(most);
+    demand = demandOf(node, own, stored, table);
+  }
   return { places: own, values: asStored(evaluateDemand(demand, stored), tensor), work: demand.cost };
 };
 

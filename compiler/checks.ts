@@ -18,10 +18,10 @@ import type { Program } from './program.ts';
 export type TensorsByNode = ReadonlyMap<Node, StoredTensor>;
 
 export interface Step {
-  /** Its inputs and outputs are tensors of the plan, flat, under the names of `portOf`. */
+  /** Its inputs and outputs are tensors of the plan, flat, under the names of `portOf`; its parameters are those of the whole program. */
   readonly program: Program;
   readonly kernels: readonly PlannedKernel[];
-  /** Tensors that must be there before; literals are in the program. */
+  /** Tensors that must be there before: no parameters, and no literals, which are in the program. */
   readonly reads: readonly number[];
   /** Tensors that the written ones are made of by the graph, literals included: a wrong kernel may not read them all. */
   readonly operands: readonly number[];
@@ -76,15 +76,19 @@ const operandsOf = (tensor: StoredTensor, byNode: TensorsByNode): readonly numbe
   return original.id !== tensor.id ? [original.id] : [...madeOf(tensor.node, (node) => byNode.has(node)).operands].map((node) => byNode.get(node)!.id);
 };
 
+/** Filled once for all steps. */
+export const isParameter = ({ op, attributes }: Node): boolean => op === 'input' && attributes['role'] === 'parameter';
+
 /** The program of some kernels: what they read comes from outside, all that they write is an output. */
 const stepOf = (kernels: readonly PlannedKernel[], plan: KernelPlan, byNode: TensorsByNode): Step => {
   const tensor = (id: number): StoredTensor => plan.tensors.get(id)!;
   const touched = [...new Set(kernels.flatMap(({ bindings }) => bindings.map((binding) => binding.tensor)))];
   const writes = [...new Set(kernels.flatMap(writesOf))];
-  const reads = touched.filter((id) => !writes.includes(id) && tensor(id).node.op !== 'literal');
+  const given = touched.filter((id) => !writes.includes(id) && tensor(id).node.op !== 'literal');
+  const reads = given.filter((id) => !isParameter(tensor(id).node)), weights = given.filter((id) => isParameter(tensor(id).node));
   const flat = (id: number): Node => port(portOf(id), [tensor(id).elements], tensor(id));
   const tensors = new Map(touched.map((id) => [id, reads.includes(id) ? { ...tensor(id), node: flat(id) } : tensor(id)]));
-  const graph: Graph = { inputs: reads.map(flat), parameters: [], outputs: writes.map((id) => ({ name: portOf(id), node: flat(id) })) };
+  const graph: Graph = { inputs: reads.map(flat), parameters: weights.map((id) => tensor(id).node), outputs: writes.map((id) => ({ name: portOf(id), node: flat(id) })) };
   const part: KernelPlan = { ...plan, tensors, kernels, outputs: writes };
   const operands = new Set(writes.flatMap((id) => operandsOf(tensor(id), byNode)));
   return { program: assemble(kernels.map(({ name }) => name).join(' '), graph, part, planMemory(part)), kernels, reads, operands: [...operands], writes };

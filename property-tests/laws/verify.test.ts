@@ -148,10 +148,10 @@ describe('other mistakes', () => {
     expect(describeProblems(found)[0]).toContain('the memory plan, or the order of the dispatches, is wrong');
   });
 
-  test('an input that is not given is named', async () => {
+  test.each([['x', 'input x is missing'], ['b', 'parameter b is missing']])('what is not given is named: %s', async (name, message) => {
     const { graph, data } = network(),
-      { b: _, ...rest } = data;
+      rest = Object.fromEntries(Object.entries(data).filter(([each]) => each !== name));
     const answer = await verifyProgram(target.device, verifiable(graph), rest)();
-    expect(E.isLeft(answer) && answer.left.message).toContain('input b is missing');
+    expect(E.isLeft(answer) && answer.left.message).toContain(message);
   });
 });

@@ -6,24 +6,26 @@
  */
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
-import { type Checks, portOf, type Step, unfusedChecks } from '../../compiler/checks.ts';
+import { type Checks, isParameter, portOf, type Step, unfusedChecks } from '../../compiler/checks.ts';
 import type { Verifiable } from '../../compiler/compile.ts';
 import { type CompileError, showCompileError } from '../../compiler/errors.ts';
 import type { StoredTensor } from '../../compiler/kernels/plan-kernels.ts';
-import { exactly, stored as roundedTo } from '../../compiler/reference/evaluate.ts';
+import type { Program } from '../../compiler/program.ts';
+import { exactly, stored as roundedTo, withOverflow } from '../../compiler/reference/evaluate.ts';
 import { samplePlaces } from '../../compiler/reference/places.ts';
 import { demandOf, evaluateDemand, type Stored } from '../../compiler/reference/sample.ts';
 import { inputName } from '../../dsl/graph/graph.ts';
 import { literalAttribute } from '../../dsl/ops/attributes.ts';
-import { type Bounded, type Places, unitRoundoff } from '../../dsl/ops/definition.ts';
+import { type Bounded, flushError, type Places, unitRoundoff } from '../../dsl/ops/definition.ts';
 import { OPS, type OpTable } from '../../dsl/ops/table.ts';
 import { stridesOf } from '../../dsl/scalar/index-expression.ts';
 import type { WeightSource } from '../backend/backend.ts';
 import type { Device } from '../runtime/device.ts';
 import type { NumberArray } from '../runtime/elements.ts';
 import { attempt, badInput, type DeviceError, fail } from '../runtime/errors.ts';
+import { makeParameterStore, type ParameterStore } from '../runtime/parameters.ts';
 import { load, type Session } from '../runtime/session.ts';
-import { type DeviceTensor, upload } from '../runtime/tensor.ts';
+import { type DeviceTensor, makeTensor, upload } from '../runtime/tensor.ts';
 import { type Culprit, type Difference, isWrong, type TensorReport, type Verification, type Worst } from './report.ts';
 
 export interface VerifyOptions {
@@ -67,6 +69,9 @@ const given = async (feeds: WeightSource, name: string): Promise<NumberArray> =>
 interface Memory {
   readonly device: Device;
   readonly feeds: WeightSource;
+  /** Filled with the parameters of the whole program. */
+  readonly parameters: ParameterStore;
+  readonly program: Program;
   readonly onDevice: Map<number, DeviceTensor>;
   /** Read back, exactly. */
   readonly here: Map<number, ArrayLike<number>>;
@@ -91,6 +96,14 @@ const deviceTensor = async ({ device, feeds, onDevice }: Memory, { id, node, dty
   return made;
 };
 
+/** A parameter as the device has it, in the form in which the program stores it. */
+const parameterTensor = ({ device, parameters, program }: Memory, { node, elements }: StoredTensor): DeviceTensor => {
+  const port = program.parameters.find(({ name }) => name === inputName(node)),
+    buffer = port && parameters.find(port, program.buffers[port.buffer]!.bytes);
+  if (port === undefined || buffer === undefined) throw new Error(`invariant: parameter ${inputName(node)} was not set`);
+  return makeTensor(device, [elements], port.dtype, buffer, () => undefined); // the store's buffer
+};
+
 /** The elements of a tensor as the device has them. */
 const elementsHere = async (memory: Memory, tensor: StoredTensor, settings: Settings): Promise<ArrayLike<number>> => {
   const known = memory.here.get(tensor.id);
@@ -98,7 +111,7 @@ const elementsHere = async (memory: Memory, tensor: StoredTensor, settings: Sett
   const data =
     tensor.node.op === 'literal'
       ? literalAttribute(tensor.node.attributes).data.map((x) => (tensor.dtype === 'bool' ? Number(x !== 0) : roundedTo(x, tensor)))
-      : await settled((await deviceTensor(memory, tensor)).read(stoppable(settings)));
+      : await settled((isParameter(tensor.node) ? parameterTensor(memory, tensor) : await deviceTensor(memory, tensor)).read(stoppable(settings)));
   memory.here.set(tensor.id, data);
   return data;
 };
@@ -116,7 +129,7 @@ const indexOf = (place: number, shape: readonly number[]): readonly number[] => 
 
 /** Rounding to a storage type that is narrower than the node's own. */
 const asStored = (x: Bounded, { dtype, node }: StoredTensor): Bounded =>
-  dtype === node.dtype ? x : { ...x, error: x.error.map((e, i) => e + unitRoundoff(dtype) * (Math.abs(x.value[i]!) + e)) };
+  dtype === node.dtype ? x : withOverflow({ ...x, dtype, error: x.error.map((e, i) => e + unitRoundoff(dtype) * (Math.abs(x.value[i]!) + e) + flushError(dtype)) });
 
 interface Expected {
   readonly places: Places;
@@ -196,7 +209,7 @@ const judge = (checks: Checks, { kernels }: Step, tensor: StoredTensor, stored: 
 const runStep = async (memory: Memory, { program, reads, writes }: Step, { plan }: Checks, settings: Settings): Promise<void> => {
   const inputs: Record<string, DeviceTensor> = {};
   for (const id of reads) inputs[portOf(id)] = await deviceTensor(memory, plan.tensors.get(id)!);
-  const session = await settled(load(memory.device, program, stoppable(settings)));
+  const session = await settled(load(memory.device, program, { parameters: memory.parameters, ...stoppable(settings) }));
   try {
     const outputs = await settled(session.run(inputs, stoppable(settings)));
     for (const id of writes) memory.onDevice.set(id, outputs[portOf(id)]!);
@@ -236,7 +249,7 @@ const culpritIn = async (checks: Checks, tensor: StoredTensor, memory: Memory, s
   const unfused = unfusedChecks(checks, tensor.node);
   if (Array.isArray(unfused)) return { kind: 'unknown', reason: (unfused as readonly CompileError[]).map(showCompileError).join('; ') };
   const feeds = Object.fromEntries([...memory.here].map(([id, data]) => [portOf(id), data as NumberArray])); // as they were read back
-  const apart: Memory = { device: memory.device, feeds, onDevice: new Map(), here: new Map() };
+  const apart: Memory = { ...memory, feeds, onDevice: new Map(), here: new Map() }; // parameters are inputs of it
   const { onProgress: _, ...quiet } = settings;
   let first: TensorReport | undefined;
   try {
@@ -263,10 +276,8 @@ const firstDifference = (output: string, shape: readonly number[], got: ArrayLik
 };
 
 const outputsOf = async (session: Session, feeds: WeightSource, settings: Settings): Promise<ReadonlyMap<string, ArrayLike<number>>> => {
-  const { inputs, parameters } = session.program;
-  await settled(session.setParameters(Object.fromEntries(parameters.map(({ name }) => [name, () => given(feeds, name)])), stoppable(settings)));
   const data: Record<string, NumberArray> = {};
-  for (const { name } of inputs) data[name] = await given(feeds, name);
+  for (const { name } of session.program.inputs) data[name] = await given(feeds, name);
   const outputs = await settled(session.run(data, stoppable(settings))),
     read = new Map<string, ArrayLike<number>>();
   for (const [name, tensor] of Object.entries(outputs)) {
@@ -277,34 +288,34 @@ const outputsOf = async (session: Session, feeds: WeightSource, settings: Settin
 };
 
 /** The program as it is run otherwise, in its own buffers: the very same numbers are expected of the same kernels. */
-const wholeDifferences = async ({ program, checks: { plan } }: Verifiable, memory: Memory, settings: Settings): Promise<readonly Difference[]> => {
-  const session = await settled(load(memory.device, program, stoppable(settings)));
-  try {
-    const got = await outputsOf(session, memory.feeds, settings);
-    const differences: Difference[] = [];
-    for (const [i, { name, shape }] of program.outputs.entries()) {
-      const expected = await elementsHere(memory, plan.tensors.get(plan.outputs[i]!)!, settings);
-      differences.push(...firstDifference(name, shape, got.get(name)!, expected));
-    }
-    return differences;
-  } finally {
-    session.dispose();
+const wholeDifferences = async (session: Session, { plan }: Checks, memory: Memory, settings: Settings): Promise<readonly Difference[]> => {
+  const got = await outputsOf(session, memory.feeds, settings),
+    differences: Difference[] = [];
+  for (const [i, { name, shape }] of session.program.outputs.entries()) {
+    const expected = await elementsHere(memory, plan.tensors.get(plan.outputs[i]!)!, settings);
+    differences.push(...firstDifference(name, shape, got.get(name)!, expected));
   }
+  return differences;
 };
 
-const verified = async (device: Device, verifiable: Verifiable, feeds: WeightSource, settings: Settings): Promise<Verification> => {
-  const { checks } = verifiable,
-    memory: Memory = { device, feeds, onDevice: new Map(), here: new Map() };
+const verified = async (device: Device, { program, checks }: Verifiable, feeds: WeightSource, settings: Settings): Promise<Verification> => {
+  const parameters = makeParameterStore(device),
+    memory: Memory = { device, feeds, parameters, program, onDevice: new Map(), here: new Map() };
   const tensors: TensorReport[] = [];
-  let failure: Verification['failure'];
+  let failure: Verification['failure'], whole: Session | undefined;
   try {
+    whole = await settled(load(device, program, { parameters, ...stoppable(settings) }));
+    const source = program.parameters.flatMap(({ name }) => (feeds[name] === undefined ? [] : [[name, feeds[name]] as const]));
+    await settled(whole.setParameters(Object.fromEntries(source), stoppable(settings))); // says which ones are missing
     await checkSteps(checks, memory, settings, async (report, tensor) => {
       tensors.push(report);
       if (failure === undefined && isWrong(report)) failure = { report, culprit: await culpritIn(checks, tensor, memory, settings) };
     });
-    return { tensors, failure, differences: await wholeDifferences(verifiable, memory, settings) };
+    return { tensors, failure, differences: await wholeDifferences(whole, checks, memory, settings) };
   } finally {
     drop(memory, [...memory.onDevice.keys()]);
+    whole?.dispose();
+    parameters.dispose();
   }
 };
 

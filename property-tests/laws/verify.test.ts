@@ -9,7 +9,7 @@ import type { CompileOptions, Verifiable } from '../../compiler/compile.ts';
 import type { Program } from '../../compiler/program.ts';
 import { SCHEDULES } from '../../compiler/schedule.ts';
 import { makeGraph, type Graph } from '../../dsl/graph/graph.ts';
-import { add, input, matmul, mul, parameter, permute, rmsNorm, silu, softmax } from '../../dsl/index.ts';
+import { add, exp, input, matmul, mul, parameter, permute, rmsNorm, silu, softmax, sum } from '../../dsl/index.ts';
 import { definitionOf, type OpName, OPS, type OpTable } from '../../dsl/ops/table.ts';
 import { recipeTensor } from '../../models/recipe.ts';
 import { describeProblems, passed, type Verification } from '../../src/verification/report.ts';
@@ -80,6 +80,14 @@ test('kernels that are cut into pieces are judged as a whole', async () => {
   const made = verifiable(graph, { profile });
   expect(made.checks.steps.some(({ kernels }) => kernels.length > 1)).toBe(true);
   expect(describeProblems(await verified(made, data))).toEqual([]);
+});
+
+test('tensors without elements are no obstacle', async () => {
+  const x = input('x', ['N', 3]),
+    i = input('i', ['N', 3], 'i32');
+  const graph = makeGraph({ e: exp(x), n: sum(mul(i, i), 1) });
+  const found = await verified(verifiable(graph, { sizes: { N: 0 }, fusion: false }), { x: new Float32Array(0), i: new Int32Array(0) });
+  expect(describeProblems(found)).toEqual([]);
 });
 
 describe('a wrong op', () => {

@@ -14,6 +14,7 @@ import type { Program } from '../../compiler/program.ts';
 import { exactly, stored as roundedTo, withOverflow } from '../../compiler/reference/evaluate.ts';
 import { samplePlaces } from '../../compiler/reference/places.ts';
 import { demandOf, evaluateDemand, type Stored } from '../../compiler/reference/sample.ts';
+import type { DType } from '../../dsl/dtype.ts';
 import { inputName } from '../../dsl/graph/graph.ts';
 import { literalAttribute } from '../../dsl/ops/attributes.ts';
 import { type Bounded, flushError, type Places, unitRoundoff } from '../../dsl/ops/definition.ts';
@@ -85,12 +86,13 @@ const drop = ({ onDevice, here }: Memory, tensors: Iterable<number>): void => {
   }
 };
 
+const noElements = (dtype: DType): NumberArray => (dtype === 'i32' ? new Int32Array(0) : dtype === 'u32' || dtype === 'bool' ? new Uint32Array(0) : new Float32Array(0));
+
 /** A tensor on the device: there from an earlier step, or given by the caller. */
 const deviceTensor = async ({ device, feeds, onDevice }: Memory, { id, node, dtype, elements }: StoredTensor): Promise<DeviceTensor> => {
   const known = onDevice.get(id);
   if (known !== undefined) return known;
-  // a tensor without elements is written by no kernel
-  const data = node.op === 'input' ? await given(feeds, inputName(node)) : new Float32Array(0);
+  const data = node.op === 'input' ? await given(feeds, inputName(node)) : noElements(dtype); // written by no kernel
   const made = await settled(upload(device, [elements], dtype, data));
   onDevice.set(id, made);
   return made;

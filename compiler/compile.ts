@@ -10,8 +10,9 @@ import { bindSizes, freeSymbols, type Graph, nodesOf, type Sizes, withTaps } fro
 import { textAttribute } from '../dsl/ops/attributes.ts';
 import { OPS, type OpTable } from '../dsl/ops/table.ts';
 import { assemble } from './assemble.ts';
+import { type Checks, makeChecks } from './checks.ts';
 import type { CompileError } from './errors.ts';
-import { type KernelPlan, planKernels } from './kernels/plan-kernels.ts';
+import { type KernelPlan, planKernels, type PlanOptions } from './kernels/plan-kernels.ts';
 import { type MemoryPlan, planMemory } from './memory.ts';
 import type { PassContext } from './passes/pass.ts';
 import { runPasses, type Stage } from './passes/pipeline.ts';
@@ -30,9 +31,17 @@ export interface CompileOptions {
   readonly fusion?: boolean;
   /** Adds every `tap` as an output. */
   readonly taps?: boolean;
+  /** Also makes the `checks` with which `verify` (in the package, on a device) holds every kernel against the reference. */
+  readonly verify?: boolean;
   /** Another op table, for mutation tests. */
   readonly table?: OpTable;
   readonly log?: PassContext['log'];
+}
+
+/** A program that can be held against the reference kernel by kernel. */
+export interface Verifiable {
+  readonly program: Program;
+  readonly checks: Checks;
 }
 
 /** Everything the compiler made on the way. */
@@ -41,6 +50,8 @@ export interface Compilation {
   readonly kernels: KernelPlan;
   readonly memory: MemoryPlan;
   readonly program: Program;
+  /** Where the option `verify` asked for them. */
+  readonly checks?: Checks;
 }
 
 const programErrors = (graph: Graph): readonly CompileError[] => nodesOf(graph)
@@ -66,15 +77,23 @@ export const explain = (graph: Graph, options: CompileOptions = {}): E.Either<No
   if (problems.length > 0) return failed(problems);
   const stages = runPasses(bound, { table, maxBindings: profile.limits.maxStorageBuffersPerShaderStage, ...(options.log === undefined ? {} : { log: options.log }) });
   const final = stages[stages.length - 1]!.graph;
-  const kernels = planKernels(final, { profile, schedule, table, fusion: options.fusion ?? true });
+  const planOptions: PlanOptions = { profile, schedule, table, fusion: options.fusion ?? true };
+  const kernels = planKernels(final, planOptions);
   if (Array.isArray(kernels)) return failed(kernels as readonly CompileError[]);
   const plan = kernels as KernelPlan; // not an array of errors
   const memory = planMemory(plan);
-  return E.right({ stages, kernels: plan, memory, program: assemble(options.name ?? 'program', final, plan, memory) });
+  return E.right({ stages, kernels: plan, memory, program: assemble(options.name ?? 'program', final, plan, memory), ...(options.verify === true && { checks: makeChecks(plan, planOptions) }) });
 };
 
-/** The program of a graph, or everything that is wrong with it. */
-export const compile = (graph: Graph, options: CompileOptions = {}): E.Either<NonEmptyArray<CompileError>, Program> => {
+interface Compile {
+  (graph: Graph, options: CompileOptions & { readonly verify: true }): E.Either<NonEmptyArray<CompileError>, Verifiable>;
+  (graph: Graph, options?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Program>;
+}
+
+/** The program of a graph, or everything that is wrong with it; with `verify: true` the program and its checks. */
+export const compile: Compile = (graph: Graph, options?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Program & Verifiable> => {
   const result = explain(graph, options);
-  return E.isLeft(result) ? result : E.right(result.right.program);
+  if (E.isLeft(result)) return result;
+  const { program, checks } = result.right;
+  return E.right((checks === undefined ? program : { program, checks }) as Program & Verifiable); // each overload promises what its options gave
 };

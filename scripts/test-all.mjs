@@ -15,9 +15,9 @@ const PIXNERD_RUNS = process.env.PIXNERD_RUNS ?? '3000', PIXNERD_SEED = process.
 
 const title = (text) => console.log(`\n== ${text} ==`);
 
-/** One parity call counts as one test. */
-const parity = (env, ...args) => {
-  const { status } = spawnSync(process.execPath, [join(root, 'dist', 'cli.js'), 'parity', ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...env } });
+/** One call of the command line counts as one test. */
+const pixnerd = (env, ...args) => {
+  const { status } = spawnSync(process.execPath, [join(root, 'dist', 'cli.js'), ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...env } });
   return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 };
 const goldens = join('property-tests', 'goldens');
@@ -29,14 +29,16 @@ title(`all tests, SwiftShader, PIXNERD_RUNS=${PIXNERD_RUNS}`);
 results.push(await runTests({ name: 'swiftshader', env: { PIXNERD_RUNS, PIXNERD_SEED } }));
 
 title('every golden on the reference interpreter, but the full-size model');
-results.push(parity({}, '--backend', 'reference', ...all.filter((file) => !file.includes('fullsize_'))));
+results.push(pixnerd({}, 'parity', '--backend', 'reference', ...all.filter((file) => !file.includes('fullsize_'))));
 
 const driver = lavapipe();
 if (driver !== undefined) {
   title(`property tests, lavapipe with f16, PIXNERD_RUNS=${PIXNERD_RUNS}`);
   results.push(await runTests({ name: 'lavapipe', args: ['property-tests'], env: { ...driver, PIXNERD_RUNS, PIXNERD_SEED } }));
+  title('every kernel against the reference, lavapipe: all elements of the small model, a part of the large one');
+  results.push(pixnerd(driver, 'verify', 'fashion', '--sample', '1'), pixnerd(driver, 'verify', 'c2i-L', '--size', '64', '--batch', '2'));
   title('every golden on lavapipe, the full-size model included');
-  results.push(parity(driver, ...all));
+  results.push(pixnerd(driver, 'parity', ...all));
 }
 console.log();
 conclude(results);

@@ -15,7 +15,8 @@ export { fromJson, toJson, type JsonGraph } from '../dsl/graph/json.ts';
 export { verify } from '../dsl/graph/verify.ts';
 
 // the compiler and the reference
-export { compile, explain, type Compilation, type CompileOptions } from '../compiler/compile.ts';
+export { compile, explain, type Compilation, type CompileOptions, type Verifiable } from '../compiler/compile.ts';
+export type { Checks } from '../compiler/checks.ts';
 export { showCompileError, type CompileError } from '../compiler/errors.ts';
 export { profileOf, PROFILES, type Limits, type Profile } from '../compiler/profile.ts';
 export { summarize, type Program, type ProgramSummary } from '../compiler/program.ts';
@@ -63,6 +64,10 @@ export {
   type RunOutputs,
   type Session,
 } from './runtime/browser.ts';
+
+// every kernel against the reference
+export { verifyProgram, type VerifyOptions } from './verification/verify.ts';
+export { describeProblems, passed, type Culprit, type Difference, type TensorReport, type Verification } from './verification/report.ts';
 
 // what the compiler tells (DEBUG=1..5)
 export { setDebug } from './debug.ts';

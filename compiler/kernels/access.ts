@@ -20,10 +20,10 @@ const storesOf = (statement: Statement): readonly { readonly tensor: number; rea
   statement.kind === 'store' ? [{ tensor: statement.tensor, lanes: statement.value.lanes, index: statement.index }]
   : statement.kind === 'for' || statement.kind === 'if' ? statement.body.flatMap(storesOf) : [];
 
-/** Loads first, in order of appearance, then the output. A tensor is as wide as its narrowest access. */
+/** Loads first, in order of appearance, then the output. A tensor is as wide as its accesses where they are of one width, else one element. */
 export const accessesOf = (body: readonly Statement[], dtypes: (tensor: number) => DType, output: number): readonly TensorAccess[] => {
   const lanes = new Map<number, S.Lanes>();
-  const note = (tensor: number, width: S.Lanes): void => { lanes.set(tensor, Math.min(lanes.get(tensor) ?? 4, width) as S.Lanes); };
+  const note = (tensor: number, width: S.Lanes): void => { lanes.set(tensor, (lanes.get(tensor) ?? width) === width ? width : 1); };
   for (const e of body.flatMap(expressionsOf).flatMap(subexpressions)) if (e.kind === 'load') note(e.tensor, e.lanes);
   lanes.delete(output);
   for (const { tensor, lanes: width, index } of body.flatMap(storesOf)) note(tensor, isAligned(index, width) ? width : 1);

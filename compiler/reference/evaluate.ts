@@ -6,7 +6,7 @@
  */
 import { type Graph, inputName, nodesOf } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
-import type { Bounded, BoundType, Dense } from '../../dsl/ops/definition.ts';
+import { type Bounded, boundedResult, type BoundType, type Dense } from '../../dsl/ops/definition.ts';
 import { textAttribute } from '../../dsl/ops/attributes.ts';
 import { roundToHalf } from '../half.ts';
 import { definitionOf, OPS, type OpTable } from '../../dsl/ops/table.ts';
@@ -23,7 +23,7 @@ const numeric = (node: Node): BoundType => {
 };
 
 /** Rounds to what the dtype can hold, as uploading it would. */
-const stored = (x: number, node: Node): number => (node.dtype === 'f32' ? Math.fround(x) : node.dtype === 'f16' ? roundToHalf(x) : x);
+export const stored = (x: number, { dtype }: Pick<Node, 'dtype'>): number => (dtype === 'f32' ? Math.fround(x) : dtype === 'f16' ? roundToHalf(x) : x);
 
 /** Weights are converted once; the same array is taken to hold the same numbers. */
 const converted = new WeakMap<object, Float64Array>();
@@ -78,16 +78,17 @@ export const evaluate = (graph: Graph, feeds: Feeds, table: OpTable = OPS): Reco
 const LARGEST: Readonly<Partial<Record<BoundType['dtype'], number>>> = { f32: 3.4028234663852886e38, f16: 65504 };
 
 /** A value that the dtype cannot hold has no bound: WGSL leaves overflow open. */
-const bounded = (type: BoundType, value: Float64Array, { magnitude, error }: Pick<Bounded, 'magnitude' | 'error'>): Bounded => {
-  const largest = LARGEST[type.dtype] ?? Infinity;
-  return { ...type, value, magnitude, error: error.map((e, i) => (Math.abs(value[i]!) + e <= largest ? e : Infinity)) };
+export const withOverflow = (x: Bounded): Bounded => {
+  const largest = LARGEST[x.dtype] ?? Infinity;
+  return { ...x, error: x.error.map((e, i) => (Math.abs(x.value[i]!) + e <= largest ? e : Infinity)) };
 };
+
+/** Data as it was given: no error. */
+export const exactly = (type: BoundType, value: Float64Array): Bounded => ({ ...type, value, magnitude: value.map(Math.abs), error: new Float64Array(value.length) });
 
 /** The value of every output with its error bound. */
 export const evaluateBounded = (graph: Graph, feeds: Feeds, table: OpTable = OPS): Record<string, Bounded> =>
   interpret<Bounded>(graph, (node, inputs) => {
-    const type = numeric(node), { reference } = definitionOf(node.op, table);
-    const value = node.op === 'input' ? fed(node, feeds)
-      : reference.value(inputs.map((x) => ({ shape: x.shape, dtype: x.dtype, data: x.value })), type, node.attributes);
-    return bounded(type, value, reference.bound(inputs, type, node.attributes, value));
+    const type = numeric(node);
+    return withOverflow(node.op === 'input' ? exactly(type, fed(node, feeds)) : boundedResult(definitionOf(node.op, table).reference, inputs, type, node.attributes));
   });

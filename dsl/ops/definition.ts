@@ -34,11 +34,34 @@ export interface BoundType {
   readonly dtype: DType;
 }
 
+/** Places of elements in a tensor, row-major. */
+export type Places = Int32Array;
+
+/** Some elements of a result, and which elements of the operands they are made of. */
+export interface Part {
+  /** For each operand, the places of the elements that are needed. */
+  readonly reads: readonly Places[];
+  /** The wanted elements as a tensor of one axis; operand k holds the elements at `reads[k]`, in that order. */
+  readonly compute: (operands: readonly Bounded[]) => Bounded;
+}
+
+export interface PartSite {
+  /** Which elements of the result are wanted. */
+  readonly places: Places;
+  readonly operands: readonly BoundType[];
+  readonly result: BoundType;
+  readonly attributes: Attributes;
+  /** Elements of an operand on the spot, for an op whose reads depend on data. */
+  readonly known: (operand: number, places: Places) => Bounded;
+}
+
 export interface Reference {
   /** The op's meaning, one obvious loop. */
   readonly value: (operands: readonly Dense[], result: BoundType, attributes: Attributes) => Float64Array;
   /** Magnitude and error of the result whose f64 value is `value`. */
   readonly bound: (operands: readonly Bounded[], result: BoundType, attributes: Attributes, value: Float64Array) => Omit<Bounded, 'shape' | 'dtype' | 'value'>;
+  /** The same for some elements only, so that a sample of a large tensor is affordable; agrees with the whole (a law). */
+  readonly part: (site: PartSite) => Part;
 }
 
 export type Apply = (op: string, inputs: readonly Node[], attributes: Attributes) => Node;
@@ -82,6 +105,24 @@ export interface OpDefinition {
   readonly lower: (site: LowerSite) => Scalar;
   readonly traits: Traits;
 }
+
+/** Value and bound of an op's result. */
+export const boundedResult = ({ value, bound }: Pick<Reference, 'value' | 'bound'>, operands: readonly Bounded[], result: BoundType, attributes: Attributes): Bounded => {
+  const values = value(operands.map((x) => ({ shape: x.shape, dtype: x.dtype, data: x.value })), result, attributes);
+  return { ...result, value: values, ...bound(operands, result, attributes, values) };
+};
+
+/** The part of an op whose elements depend on those at the same place: the op itself, on fewer elements. */
+export const elementwisePart = (reference: Pick<Reference, 'value' | 'bound'>): Reference['part'] => ({ places, operands, result, attributes }) => ({
+  reads: operands.map(() => places),
+  compute: (parts) => boundedResult(reference, parts, { shape: [places.length], dtype: result.dtype }, attributes),
+});
+
+/** Elements of a tensor, as a tensor of one axis. */
+export const elementsAt = (x: Bounded, places: Places): Bounded => {
+  const pick = (from: Float64Array): Float64Array => Float64Array.from(places, (place) => from[place]!);
+  return { shape: [places.length], dtype: x.dtype, value: pick(x.value), magnitude: pick(x.magnitude), error: pick(x.error) };
+};
 
 /** Unit roundoff for any rounding direction (WGSL fixes none): 2^-23 for f32, 2^-10 for f16. */
 export const unitRoundoff = (dtype: DType): number => (dtype === 'f16' ? 2 ** -10 : dtype === 'f32' ? 2 ** -23 : 0);

@@ -10,7 +10,7 @@ import { showShape } from '../shape/dim.ts';
 import * as elementary from '../scalar/elementary.ts';
 import * as S from '../scalar/scalar.ts';
 import type { Scalar } from '../scalar/scalar.ts';
-import { type Apply, type Bounded, flushError, type Gradient, type OpDefinition, unitRoundoff } from './definition.ts';
+import { type Apply, type Bounded, elementwisePart, flushError, type Gradient, type OpDefinition, type Reference, unitRoundoff } from './definition.ts';
 
 /** One element with its magnitude and error bound. */
 export interface Element { readonly v: number; readonly m: number; readonly e: number }
@@ -56,9 +56,11 @@ const boundEach = (operands: readonly Bounded[], value: Float64Array, dtype: DTy
   return { magnitude, error };
 };
 
+const byElement = (reference: Omit<Reference, 'part'>): Reference => ({ ...reference, part: elementwisePart(reference) });
+
 const elementwise = (op: string, row: ElementwiseRow): OpDefinition => ({
   infer: inferElementwise(row, op),
-  reference: {
+  reference: byElement({
     value: (operands, result) => {
       const out = new Float64Array(operands[0]!.data.length), x = operands.map(() => 0);
       for (let i = 0; i < out.length; i++) {
@@ -68,7 +70,7 @@ const elementwise = (op: string, row: ElementwiseRow): OpDefinition => ({
       return out;
     },
     bound: (operands, result, _attributes, value) => boundEach(operands, value, result.dtype, row.bound),
-  },
+  }),
   gradient: row.gradient,
   lower: ({ operands, index }) => row.lower(operands.map((operand) => operand.at(index))),
   traits: { arity: row.arity, elementwise: true, view: false, commutative: row.commutative ?? false, cost: row.cost, dims: [] },
@@ -227,13 +229,13 @@ const select: OpDefinition = {
     if (!sameShape(condition, a) || !sameShape(a, b)) return `select: shapes differ: ${[condition, a, b].map((x) => showShape(x.shape)).join(' vs ')}`;
     return a;
   },
-  reference: {
+  reference: byElement({
     value: ([condition, a, b]) => Float64Array.from(a!.data, (x, i) => (condition!.data[i] !== 0 ? x : b!.data[i]!)),
     bound: (operands, result, _attributes, value) => boundEach(operands, value, result.dtype, ([c, a, b]) => {
       const [taken, other] = c!.v !== 0 ? [a!, b!] : [b!, a!];
       return c!.e === 0 ? { m: taken.m, e: taken.e } : { m: Math.max(taken.m, other.m), e: Math.abs(taken.v - other.v) + Math.max(taken.e, other.e) };
     }),
-  },
+  }),
   gradient: ({ apply, cotangent, node }) => {
     const zero = scalarLike(apply, cotangent, 0);
     const condition = node.inputs[0]!;
@@ -269,10 +271,10 @@ const cast: OpDefinition = {
     if (x === undefined) return 'cast: takes one operand';
     return typeof dtype === 'string' && dtype in DTYPES ? { shape: x.shape, dtype: dtype as DType } : `cast: there is no dtype ${JSON.stringify(dtype)}, only ${Object.keys(DTYPES).join(', ')}`;
   },
-  reference: {
+  reference: byElement({
     value: ([x], _result, attributes) => x!.data.map((value) => castTo(value, x!.dtype, dtypeOf(attributes))),
     bound: (operands, result, _attributes, value) => boundEach(operands, value, result.dtype, castBound(operands[0]!.dtype)),
-  },
+  }),
   gradient: ({ apply, cotangent, node }) => {
     const from = node.inputs[0]!.dtype;
     return [DTYPES[from].kind === 'float' && DTYPES[node.dtype].kind === 'float' ? apply('cast', [cotangent], { dtype: from }) : undefined];
@@ -290,10 +292,10 @@ const cast: OpDefinition = {
 /** A named intermediate: the identity, kept until the taps of a program are chosen. */
 const tap: OpDefinition = {
   infer: ([x]) => x ?? 'tap: takes one operand',
-  reference: {
+  reference: byElement({
     value: ([x]) => x!.data,
     bound: ([x]) => ({ magnitude: x!.magnitude, error: x!.error }),
-  },
+  }),
   gradient: ({ cotangent }) => [cotangent],
   lower: ({ operands: [x], index }) => x!.at(index),
   traits: { arity: 1, elementwise: true, view: true, commutative: false, cost: 0, dims: [] },

@@ -6,7 +6,7 @@ import * as S from '../scalar/scalar.ts';
 import { type Dim, showShape } from '../shape/dim.ts';
 import { concatRule, expandRule, padRule, permuteRule, reshapeRule, sliceRule, takeRule } from '../shape/rules.ts';
 import { dimsAttribute, numberAttribute, numbersAttribute } from './attributes.ts';
-import { type BoundType, type Dense, type LowerSite, type OpDefinition, type Reference, unitRoundoff } from './definition.ts';
+import { type Bounded, type BoundType, type Dense, type LowerSite, type OpDefinition, type Part, type Places, type Reference, unitRoundoff } from './definition.ts';
 
 type Position = readonly number[];
 const product = (shape: Position): number => shape.reduce((a, b) => a * b, 1);
@@ -25,7 +25,7 @@ const placeIn = (shape: Position): ((position: Position) => number) => {
  * Where the result's element at a position is copied from: its place in the data operands, laid end to end, or PADDING. The
  * position is one array that the walk changes; it must not be kept.
  */
-type Source = (operands: readonly Dense[], attributes: Attributes, result: BoundType) => (position: Position) => number;
+type Source = (operands: readonly (BoundType & Partial<Dense>)[], attributes: Attributes, result: BoundType) => (position: Position) => number;
 const PADDING = -1;
 
 /** Calls `visit` for each position of a shape, row-major. */
@@ -35,6 +35,34 @@ const forEachPosition = (shape: Position, visit: (position: Position, place: num
     visit(position, place);
     for (let axis = shape.length - 1; axis >= 0 && ++position[axis]! === shape[axis]; axis--) position[axis] = 0;
   }
+};
+
+/** The origin of each of some places. */
+const originsOf = (places: Places, shape: Position, from: (position: Position) => number): Places => {
+  const strides = stridesOf(shape), position = shape.map(() => 0);
+  return places.map((place) => {
+    for (let axis = 0, rest = place; axis < strides.length; axis++) {
+      position[axis] = Math.floor(rest / strides[axis]!);
+      rest %= strides[axis]!;
+    }
+    return from(position);
+  });
+};
+
+/** Copies of elements at `origins`, places in operands that lie end to end. */
+const copies = (origins: Places, operands: readonly BoundType[], padding: number): Part => {
+  const counts = operands.map((x) => product(x.shape)), starts = counts.map((_, k) => counts.slice(0, k).reduce((a, b) => a + b, 0));
+  const owner = origins.map((origin) => (origin === PADDING ? PADDING : starts.findLastIndex((start, k) => start <= origin && counts[k]! > 0)));
+  const { dtype } = operands[0]!;
+  return {
+    reads: operands.map((_, k) => origins.filter((_origin, i) => owner[i] === k).map((origin) => origin - starts[k]!)),
+    compute: (parts) => {
+      const fill: Bounded = { shape: [1], dtype, value: Float64Array.of(padding), magnitude: Float64Array.of(Math.abs(padding)), error: Float64Array.of(roundingOf(padding, dtype)) };
+      const next = parts.map(() => 0), sources = Array.from(owner, (k) => (k === PADDING ? ([fill, 0] as const) : ([parts[k]!, next[k]!++] as const)));
+      const field = (name: 'value' | 'magnitude' | 'error') => Float64Array.from(sources, ([part, i]) => part[name][i]!);
+      return { shape: [origins.length], dtype, value: field('value'), magnitude: field('magnitude'), error: field('error') };
+    },
+  };
 };
 
 const endToEnd = (operands: readonly Dense[]): Float64Array => {
@@ -78,6 +106,7 @@ const referenceOf = ({ source, padding = () => 0, indexOperands = [] }: Movement
         move(operands.map((x, k) => ({ shape: x.shape, dtype: x.dtype, data: indexOperands.includes(k) ? x.value : x[field] })), result, attributes, fill);
       return { magnitude: moveField('magnitude', Math.abs(padding(attributes))), error: moveField('error', roundingOf(padding(attributes), result.dtype)) };
     },
+    part: ({ places, operands, result, attributes }) => copies(originsOf(places, result.shape, source(operands, attributes, result)), operands, padding(attributes)),
   };
 };
 
@@ -216,7 +245,7 @@ const concat = movement({
   source: (operands, attributes) => {
     const axis = numberAttribute(attributes, 'axis');
     const starts = startsAlong(operands.map((x) => x.shape), axis);
-    const bases = operands.map((_, k) => operands.slice(0, k).reduce((n, x) => n + x.data.length, 0));
+    const bases = operands.map((_, k) => operands.slice(0, k).reduce((n, x) => n + product(x.shape), 0));
     const places = operands.map((x) => placeIn(x.shape));
     return (position) => {
       const operand = starts.findLastIndex((start, k) => start <= position[axis]! && operands[k]!.shape[axis]! > 0);
@@ -227,6 +256,16 @@ const concat = movement({
   lower: lowerConcat,
 });
 
+/** Where in the table an element of a `take` comes from, given what stands at a place of the indices. */
+const takenFrom = (x: BoundType, indices: BoundType, attributes: Attributes, picked: (indexPlace: number) => number): ((position: Position) => number) => {
+  const axis = numberAttribute(attributes, 'axis'), rank = indices.shape.length, last = x.shape[axis]! - 1;
+  const place = placeIn(x.shape), indexPlace = placeIn(indices.shape);
+  return (position) => {
+    const at = picked(indexPlace(position.slice(axis, axis + rank)));
+    return place([...position.slice(0, axis), Math.max(0, Math.min(last, at)), ...position.slice(axis + rank)]);
+  };
+};
+
 /** Index i32 or u32 element, kept inside the table: an out-of-range label must not read foreign memory. */
 const take = movement({
   arity: 2, view: true, indexOperands: [1],
@@ -236,14 +275,7 @@ const take = movement({
     const shape = takeRule('take', x.shape, indices.shape, numberAttribute(attributes, 'axis'));
     return typeof shape === 'string' ? shape : { shape, dtype: x.dtype };
   },
-  source: ([x, indices], attributes) => {
-    const axis = numberAttribute(attributes, 'axis'), rank = indices!.shape.length, last = x!.shape[axis]! - 1;
-    const place = placeIn(x!.shape), indexPlace = placeIn(indices!.shape);
-    return (position) => {
-      const picked = indices!.data[indexPlace(position.slice(axis, axis + rank))]!;
-      return place([...position.slice(0, axis), Math.max(0, Math.min(last, picked)), ...position.slice(axis + rank)]);
-    };
-  },
+  source: ([x, indices], attributes) => takenFrom(x!, indices!, attributes, (place) => indices!.data![place]!), // given whole, with its data
   gradient: 'pending',
   lower: ({ operands: [x, indices], attributes, index }) => {
     const axis = numberAttribute(attributes, 'axis'), rank = indices!.shape.length, last = x!.shape[axis]! - 1;
@@ -267,6 +299,20 @@ const takeBound: Reference['bound'] = ([x, indices], result, attributes, value) 
   for (let shift = -most; shift <= most; shift++) at(shift).forEach((other, i) => { error[i] = Math.max(error[i]!, Math.abs(other - value[i]!) + largest); });
   return { magnitude, error };
 };
-const certainTake = { ...take, reference: { ...take.reference, bound: takeBound } };
+/** The indices are needed first. An uncertain one may pick any row: the bound is infinite there. */
+const takePart: Reference['part'] = ({ places, operands: [x, indices], result, attributes, known }) => {
+  const axis = numberAttribute(attributes, 'axis'), rank = indices!.shape.length, indexPlace = placeIn(indices!.shape);
+  const picks = known(1, originsOf(places, result.shape, (position) => indexPlace(position.slice(axis, axis + rank))));
+  let next = 0;
+  const part = copies(originsOf(places, result.shape, takenFrom(x!, indices!, attributes, () => picks.value[next++]!)), [x!], 0);
+  return {
+    reads: [...part.reads, new Int32Array(0)],
+    compute: ([rows]) => {
+      const taken = part.compute([rows!]);
+      return { ...taken, error: taken.error.map((e, i) => (picks.error[i] === 0 ? e : Infinity)) };
+    },
+  };
+};
+const certainTake = { ...take, reference: { ...take.reference, bound: takeBound, part: takePart } };
 
 export const MOVEMENT = { reshape, permute, expand, slice, pad, concat, take: certainTake } as const satisfies Record<string, OpDefinition>;

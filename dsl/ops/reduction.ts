@@ -4,7 +4,7 @@ import { type Index, ofVariable, stridesOf } from '../scalar/index-expression.ts
 import * as S from '../scalar/scalar.ts';
 import { einsumRule, reduceRule } from '../shape/rules.ts';
 import { numbersAttribute, textAttribute } from './attributes.ts';
-import { type BoundType, type Dense, flushError, type OpDefinition, sumRoundoff, unitRoundoff } from './definition.ts';
+import { type BoundType, boundedResult, type Dense, flushError, type OpDefinition, type Places, type Reference, sumRoundoff, unitRoundoff } from './definition.ts';
 
 const product = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
@@ -49,9 +49,42 @@ const traits = { elementwise: false, view: false, commutative: false, cost: 1, d
 const wrapInteger = (data: Float64Array, dtype: BoundType['dtype']): Float64Array =>
   dtype === 'i32' ? data.map((x) => Number(BigInt.asIntN(32, BigInt(x)))) : dtype === 'u32' ? data.map((x) => Number(BigInt.asUintN(32, BigInt(x)))) : data;
 
+/** Position, in an operand with `strides`, of the row-major position `flat` of a space with extents `sizes`. */
+const offsetAt = (flat: number, sizes: readonly number[], strides: readonly number[]): number => {
+  let offset = 0, rest = flat;
+  for (let i = sizes.length - 1; i >= 0; i--) {
+    offset += (rest % sizes[i]!) * strides[i]!;
+    rest = Math.floor(rest / sizes[i]!);
+  }
+  return offset;
+};
+
+/** What is folded into each place of a result: row n of a table [places, folded] begins at n's start and takes the same steps. */
+const rowsOf = (starts: Places, steps: Places): Places => {
+  const rows = new Int32Array(starts.length * steps.length);
+  for (let n = 0; n < starts.length; n++) for (let k = 0; k < steps.length; k++) rows[n * steps.length + k] = starts[n]! + steps[k]!;
+  return rows;
+};
+const offsets = (count: number, sizes: readonly number[], strides: readonly number[]): Places => Int32Array.from({ length: count }, (_, k) => offsetAt(k, sizes, strides));
+
+/** Some elements of a reduction are a reduction of rows. */
+const withRows = (reference: Omit<Reference, 'part'>): Reference => ({
+  ...reference,
+  part: ({ places, operands: [x], result, attributes }) => {
+    const axes = [...numbersAttribute(attributes, 'axes')].sort((a, b) => a - b), strides = stridesOf(x!.shape); // the order of the whole
+    const kept = x!.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
+    const of = (own: readonly number[]) => [own.map((axis) => x!.shape[axis]!), own.map((axis) => strides[axis]!)] as const;
+    const starts = places.map((place) => offsetAt(place, ...of(kept))), steps = offsets(foldedCount(x!.shape, axes), ...of(axes));
+    return {
+      reads: [rowsOf(starts, steps)],
+      compute: ([rows]) => boundedResult(reference, [{ ...rows!, shape: [places.length, steps.length] }], { shape: [places.length], dtype: result.dtype }, { axes: [1] }),
+    };
+  },
+});
+
 const sum: OpDefinition = {
   infer: inferReduction('sum'),
-  reference: {
+  reference: withRows({
     value: ([x], result, attributes) => wrapInteger(fold(x!, result, numbersAttribute(attributes, 'axes'), 0, plusNumbers), result.dtype),
     bound: ([x], result, attributes) => {
       const axes = numbersAttribute(attributes, 'axes');
@@ -61,7 +94,7 @@ const sum: OpDefinition = {
       const roundoff = DTYPES[result.dtype].kind === 'float' ? sumRoundoff(n, result.dtype) + (result.dtype === 'f16' ? unitRoundoff('f16') : 0) : 0;
       return { magnitude, error: error.map((e, i) => e + roundoff * magnitude[i]! + n * flushError(result.dtype)) };
     },
-  },
+  }),
   gradient: ({ apply, cotangent, node }) => {
     const shape = node.inputs[0]!.shape;
     const axes = numbersAttribute(node.attributes, 'axes');
@@ -73,14 +106,14 @@ const sum: OpDefinition = {
 
 const reduceMax: OpDefinition = {
   infer: inferReduction('reduceMax'),
-  reference: {
+  reference: withRows({
     value: ([x], result, attributes) => fold(x!, result, numbersAttribute(attributes, 'axes'), -Infinity, larger),
     bound: ([x], result, attributes) => {
       const axes = numbersAttribute(attributes, 'axes');
       const most = (data: Float64Array) => fold({ shape: x!.shape, dtype: x!.dtype, data }, result, axes, 0, larger);
       return { magnitude: most(x!.magnitude), error: most(x!.error) };
     },
-  },
+  }),
   gradient: 'pending',
   lower: lowerReduction('max'),
   traits: { ...traits, arity: 1 },
@@ -110,16 +143,6 @@ const stridesIn = (names: readonly string[], axes: readonly string[], shape: rea
   const strides = stridesOf(shape);
   return names.map((name) => (axes.includes(name) ? strides[axes.indexOf(name)]! : 0));
 };
-/** Position, in an operand with `strides`, of the row-major position `flat` of a space with extents `sizes`. */
-const offsetAt = (flat: number, sizes: readonly number[], strides: readonly number[]): number => {
-  let offset = 0, rest = flat;
-  for (let i = sizes.length - 1; i >= 0; i--) {
-    offset += (rest % sizes[i]!) * strides[i]!;
-    rest = Math.floor(rest / sizes[i]!);
-  }
-  return offset;
-};
-
 /** The distance between neighbours, if it is the same everywhere: the common case, and many times faster to walk. */
 const evenStep = (offsets: Int32Array): number | undefined => {
   const step = (offsets[1] ?? 0) - (offsets[0] ?? 0);
@@ -134,8 +157,7 @@ const contract = (names: Contraction, a: Dense, b: Dense): Float64Array => {
   const aOut = stridesIn(names.result, names.left, a.shape), bOut = stridesIn(names.result, names.right, b.shape);
   const aSum = stridesIn(names.summed, names.left, a.shape), bSum = stridesIn(names.summed, names.right, b.shape);
   const count = product(folded);
-  const aOffsets = Int32Array.from({ length: count }, (_, k) => offsetAt(k, folded, aSum));
-  const bOffsets = Int32Array.from({ length: count }, (_, k) => offsetAt(k, folded, bSum));
+  const aOffsets = offsets(count, folded, aSum), bOffsets = offsets(count, folded, bSum);
   const aStep = evenStep(aOffsets), bStep = evenStep(bOffsets);
   const out = new Float64Array(product(sizes));
   for (let i = 0; i < out.length; i++) {
@@ -150,6 +172,37 @@ const contract = (names: Contraction, a: Dense, b: Dense): Float64Array => {
   return out;
 };
 
+/** Value and bound of a contraction, whatever its names. */
+const contraction: Omit<Reference, 'part'> = {
+  value: ([a, b], result, attributes) => wrapInteger(contract(parseContraction(textAttribute(attributes, 'pattern')), a!, b!), result.dtype),
+  bound: ([a, b], result, attributes) => {
+    const names = parseContraction(textAttribute(attributes, 'pattern'));
+    const total = (x: Float64Array, y: Float64Array) => contract(names, { shape: a!.shape, dtype: 'f32', data: x }, { shape: b!.shape, dtype: 'f32', data: y });
+    const extents = extentsOf(names, a!.shape, b!.shape);
+    const n = names.summed.reduce((count, name) => count * extents.get(name)!, 1);
+    const magnitude = total(a!.magnitude, b!.magnitude);
+    const left = total(a!.value.map(Math.abs), b!.error), right = total(a!.error, b!.value.map(Math.abs)), cross = total(a!.error, b!.error);
+    const float = DTYPES[result.dtype].kind === 'float';
+    const roundoff = float ? sumRoundoff(n, result.dtype) + 2 * unitRoundoff(result.dtype) : 0;
+    return { magnitude, error: magnitude.map((m, i) => left[i]! + right[i]! + cross[i]! + roundoff * m + n * flushError(result.dtype)) };
+  },
+};
+
+/** Some elements of a contraction are as many dot products. */
+const dotProducts: Reference['part'] = ({ places, operands: [a, b], result, attributes }) => {
+  const names = parseContraction(textAttribute(attributes, 'pattern')), extents = extentsOf(names, a!.shape, b!.shape);
+  const sizes = names.result.map((name) => extents.get(name)!), folded = names.summed.map((name) => extents.get(name)!), count = product(folded);
+  const rows = (own: readonly string[], shape: readonly number[]): Places => {
+    const outer = stridesIn(names.result, own, shape);
+    return rowsOf(places.map((place) => offsetAt(place, sizes, outer)), offsets(count, folded, stridesIn(names.summed, own, shape)));
+  };
+  const shape = [places.length, count];
+  return {
+    reads: [rows(names.left, a!.shape), rows(names.right, b!.shape)],
+    compute: ([x, y]) => boundedResult(contraction, [{ ...x!, shape }, { ...y!, shape }], { shape: [places.length], dtype: result.dtype }, { pattern: 'n k, n k -> n' }),
+  };
+};
+
 const einsum: OpDefinition = {
   infer: ([a, b], attributes) => {
     if (a === undefined || b === undefined) return 'einsum: takes two operands';
@@ -158,20 +211,7 @@ const einsum: OpDefinition = {
     const shape = einsumRule(textAttribute(attributes, 'pattern'), [a.shape, b.shape]);
     return typeof shape === 'string' ? shape : { shape, dtype: a.dtype };
   },
-  reference: {
-    value: ([a, b], result, attributes) => wrapInteger(contract(parseContraction(textAttribute(attributes, 'pattern')), a!, b!), result.dtype),
-    bound: ([a, b], result, attributes) => {
-      const names = parseContraction(textAttribute(attributes, 'pattern'));
-      const total = (x: Float64Array, y: Float64Array) => contract(names, { shape: a!.shape, dtype: 'f32', data: x }, { shape: b!.shape, dtype: 'f32', data: y });
-      const extents = extentsOf(names, a!.shape, b!.shape);
-      const n = names.summed.reduce((count, name) => count * extents.get(name)!, 1);
-      const magnitude = total(a!.magnitude, b!.magnitude);
-      const left = total(a!.value.map(Math.abs), b!.error), right = total(a!.error, b!.value.map(Math.abs)), cross = total(a!.error, b!.error);
-      const float = DTYPES[result.dtype].kind === 'float';
-      const roundoff = float ? sumRoundoff(n, result.dtype) + 2 * unitRoundoff(result.dtype) : 0;
-      return { magnitude, error: magnitude.map((m, i) => left[i]! + right[i]! + cross[i]! + roundoff * m + n * flushError(result.dtype)) };
-    },
-  },
+  reference: { ...contraction, part: dotProducts },
   // the cotangent of one operand is the einsum of the result's cotangent with the other operand
   gradient: ({ apply, cotangent, node }) => {
     const names = parseContraction(textAttribute(node.attributes, 'pattern'));

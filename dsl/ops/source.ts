@@ -5,7 +5,7 @@ import { philox4x32, philoxScalars } from '../scalar/philox.ts';
 import * as S from '../scalar/scalar.ts';
 import type { Scalar, ScalarType } from '../scalar/scalar.ts';
 import { dimAttribute, dimsAttribute, dtypeAttribute, literalAttribute, numberAttribute } from './attributes.ts';
-import { type Bounded, type OpDefinition, type Traits, unitRoundoff } from './definition.ts';
+import { type Bounded, boundedResult, elementsAt, type OpDefinition, type Reference, type Traits, unitRoundoff } from './definition.ts';
 
 const product = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 const traits: Traits = { arity: 0, elementwise: false, view: false, commutative: false, cost: 0, dims: [] };
@@ -19,19 +19,24 @@ const roundedOnce = (_operands: readonly Bounded[], result: { readonly dtype: DT
   magnitude: value.map(Math.abs),
   error: value.map((x) => (result.dtype === 'f32' && Math.fround(x) === x ? 0 : unitRoundoff(result.dtype) * Math.abs(x))),
 });
+/** Without operands the whole is cheap: the wanted elements are picked out of it. */
+const fromWhole = (reference: Omit<Reference, 'part'>): Reference => ({
+  ...reference,
+  part: ({ places, result, attributes }) => ({ reads: [], compute: () => elementsAt(boundedResult(reference, [], result, attributes), places) }),
+});
 const scalarType = (dtype: DType): ScalarType => (dtype === 'f16' ? 'f32' : dtype);
 
 /** A tensor that the caller gives: model input or parameter. */
 const input: OpDefinition = {
   infer: (_operands, attributes) => ({ shape: dimsAttribute(attributes, 'shape'), dtype: dtypeAttribute(attributes) }),
-  reference: { value: notHere('input'), bound: exact },
+  reference: { value: notHere('input'), bound: exact, part: notHere('input') },
   gradient: 'not differentiable', lower: notHere('input'), traits: { ...traits, dims: ['shape'] },
 };
 
 /** One number, shape []. */
 const constant: OpDefinition = {
   infer: (_operands, attributes) => ({ shape: [], dtype: dtypeAttribute(attributes) }),
-  reference: { value: (_operands, _result, attributes) => Float64Array.of(numberAttribute(attributes, 'value')), bound: roundedOnce },
+  reference: fromWhole({ value: (_operands, _result, attributes) => Float64Array.of(numberAttribute(attributes, 'value')), bound: roundedOnce }),
   gradient: 'not differentiable',
   lower: ({ attributes, result }) => S.constant(numberAttribute(attributes, 'value'), scalarType(result.dtype)),
   traits,
@@ -44,14 +49,14 @@ const literal: OpDefinition = {
     return product(shape as readonly number[]) === data.length ? { shape, dtype: dtypeAttribute(attributes) }
       : `literal: ${data.length} elements do not fill the shape [${shape.join(', ')}]`;
   },
-  reference: { value: (_operands, _result, attributes) => literalAttribute(attributes).data, bound: roundedOnce },
+  reference: fromWhole({ value: (_operands, _result, attributes) => literalAttribute(attributes).data, bound: roundedOnce }),
   gradient: 'not differentiable', lower: notHere('literal'), traits,
 };
 
 /** The value of a dim, known once sizes are bound. */
 const size: OpDefinition = {
   infer: (_operands, attributes) => ({ shape: [], dtype: dtypeAttribute(attributes) }),
-  reference: { value: (_operands, _result, attributes) => Float64Array.of(numberAttribute(attributes, 'dim')), bound: roundedOnce },
+  reference: fromWhole({ value: (_operands, _result, attributes) => Float64Array.of(numberAttribute(attributes, 'dim')), bound: roundedOnce }),
   gradient: 'not differentiable',
   lower: ({ attributes, result }) => S.constant(numberAttribute(attributes, 'dim'), scalarType(result.dtype)),
   traits: { ...traits, dims: ['dim'] },
@@ -63,22 +68,29 @@ const iota: OpDefinition = {
     const dtype = dtypeAttribute(attributes);
     return DTYPES[dtype].kind === 'boolean' ? 'iota: is not defined for bool' : { shape: [dimAttribute(attributes, 'length')], dtype };
   },
-  reference: { value: (_operands, result) => Float64Array.from({ length: result.shape[0]! }, (_, i) => i), bound: roundedOnce },
+  reference: fromWhole({ value: (_operands, result) => Float64Array.from({ length: result.shape[0]! }, (_, i) => i), bound: roundedOnce }),
   gradient: 'not differentiable',
   lower: ({ index: [i], result }) => S.fromIndex(i!, scalarType(result.dtype)),
   traits: { ...traits, dims: ['length'] },
 };
 
 /** Word (i mod 4) of Philox block (i div 4) for element i: independent of how the tensor is split. */
+const randomWord = (key: ArrayLike<number>, i: number): number => philox4x32([Math.floor(i / 4), 0, 0, 0], [key[0]!, key[1]!])[i % 4]!;
 const randomBits: OpDefinition = {
   infer: ([key], attributes) => {
     if (key === undefined || key.dtype !== 'u32' || key.shape.length !== 1 || key.shape[0] !== 2) return 'randomBits: the key must be a u32 tensor of shape [2]';
     return { shape: dimsAttribute(attributes, 'shape'), dtype: 'u32' };
   },
   reference: {
-    value: ([key], result) => Float64Array.from({ length: product(result.shape) }, (_, i) =>
-      philox4x32([Math.floor(i / 4), 0, 0, 0], [key!.data[0]!, key!.data[1]!])[i % 4]!),
+    value: ([key], result) => Float64Array.from({ length: product(result.shape) }, (_, i) => randomWord(key!.data, i)),
     bound: exact,
+    part: ({ places }) => ({
+      reads: [Int32Array.of(0, 1)],
+      compute: ([key]) => {
+        const value = Float64Array.from(places, (i) => randomWord(key!.value, i));
+        return { shape: [places.length], dtype: 'u32', value, magnitude: value, error: new Float64Array(value.length) };
+      },
+    }),
   },
   gradient: 'not differentiable',
   lower: ({ operands: [key], index, result }) => {
@@ -93,14 +105,14 @@ const randomBits: OpDefinition = {
 /** Source index of nearest-neighbour resize as PyTorch computes it, in float32: min(floor(i · fround(from / to)), from - 1). */
 const nearestIndex: OpDefinition = {
   infer: (_operands, attributes) => ({ shape: [dimAttribute(attributes, 'to')], dtype: 'i32' }),
-  reference: {
+  reference: fromWhole({
     value: (_operands, result, attributes) => {
       const from = numberAttribute(attributes, 'from');
       const scale = Math.fround(from / numberAttribute(attributes, 'to'));
       return Float64Array.from({ length: result.shape[0]! }, (_, i) => Math.min(Math.floor(Math.fround(i * scale)), from - 1));
     },
     bound: exact,
-  },
+  }),
   gradient: 'not differentiable',
   lower: ({ index: [i], attributes }) => {
     const from = numberAttribute(attributes, 'from');

@@ -39,6 +39,17 @@ describe('kernels', () => {
       expectExact,
     ));
 
+  test('a tensor that one kernel reads two and four at a time is bound by single elements', () => {
+    const x = input('x', [8, 8]);
+    const matmul = { rows: 2, columns: 4, depth: 2, workgroup: [4, 4] } as const;
+    return check(
+      apply('einsum', [x, x], { pattern: 'm k, k n -> m n' }),
+      { x: Float32Array.from({ length: 64 }, (_, i) => i % 7) },
+      { ...SCHEDULES.gpu, matmul, smallMatmul: { below: 0, matmul } },
+      expectExact,
+    );
+  });
+
   test('a reduction inside a cooperative reduction is not shared: it differs from lane to lane', () =>
     check(
       apply('reduceMax', [apply('sum', [input('x', [2, 1, 2])], { axes: [0] })], { axes: [1] }),

@@ -163,6 +163,14 @@ describe('mistakes', () => {
     expect([ended.code, ended.err]).toEqual([2, expect.stringContaining('/nowhere/icd.json')]);
   });
 
+  test('verify: names, shares, sizes and checkpoints that do not fit', async () => {
+    expectRefusal(await cli.run(['verify', 'fasion']), 'fasion: there is no such file, and no such built-in size; did you mean fashion?');
+    expectRefusal(await cli.run(['verify', 'fashion', '--sample', '1.5', '--batch', '0']), '--sample 1.5: use a number above 0 and at most 1', '--batch 0');
+    expectRefusal(await cli.run(['verify', 'c2i-L', '--checkpoint', FASHION]), 'hidden_size is 128 in the checkpoint, but 1024 in c2i-L');
+    expectRefusal(await cli.run(['verify', 'fashion', '--size', '30', '--adapter', 'software']), 'height 30 is not divisible by the patch size 8: try 32');
+    expectRefusal(await cli.run(['verify', 'fashion', '--adapter', 'voodoo']), 'none is called "voodoo"');
+  });
+
   test('a limit that the adapter lacks is named, with what needs it', () =>
     inFolder(async (folder) => {
       const profile = join(folder, 'small.json');
@@ -333,6 +341,17 @@ describe('reports', () => {
     expectRefusal(await cli.run(['parity', FASHION, '--backend', 'reference', '--json']).then((ended) => ({ ...ended, out: '' })), 'kind');
   });
 
+  test('verify looks at every kernel, and its JSON has the promised fields', () =>
+    inFolder(async (folder) => {
+      const model = await writeModel(join(folder, 'tiny.safetensors'));
+      const { code, out, err } = await cli.run(['verify', model, '--size', '8', '--batch', '2', '--adapter', 'software']);
+      expect([code, out]).toEqual([0, expect.stringMatching(/every kernel stays within its bound: \d+ of \d+ elements of \d+ tensors/)]);
+      expect(err).toContain(`weights from ${model}`);
+      const found = JSON.parse((await cli.run(['verify', model, '--size', '8', '--sample', '1', '--fusion', 'off', '--json', '--adapter', 'software'])).out) as Record<string, unknown>;
+      expect(found).toMatchObject({ model, size: [8, 8], batch: 1, passed: true, differences: [] });
+      expect(found['tensors']).toEqual(expect.arrayContaining([expect.objectContaining({ op: 'einsum', worst: expect.objectContaining({ ratio: expect.any(Number) }) })]));
+    }));
+
   test('inspect says what a file is and what is missing', () =>
     inFolder(async (folder) => {
       const whole = await cli.run(['inspect', FASHION, '--check']);
@@ -381,7 +400,7 @@ describe('reports', () => {
   test('help of every command has an example', async () => {
     const overview = await cli.run([]);
     const names = [...overview.out.matchAll(/^ {2}(\w+) {2}/gm)].map((match) => match[1]!); // the group is not optional
-    expect(names).toEqual(expect.arrayContaining(['sample', 'parity', 'inspect', 'emit', 'doctor']));
+    expect(names).toEqual(expect.arrayContaining(['sample', 'parity', 'verify', 'inspect', 'emit', 'doctor']));
     for (const name of names) expect((await cli.run([name, '--help'])).out).toMatch(new RegExp(`examples?:\\n {2}pixnerd ${name}`));
   });
 });

@@ -8,12 +8,13 @@ import { emit } from './commands/emit.ts';
 import { inspect } from './commands/inspect.ts';
 import { parity } from './commands/parity.ts';
 import { sample } from './commands/sample.ts';
+import { verify } from './commands/verify.ts';
 import { CommandFailure, INTERRUPTED, MISTAKE, stop } from './failure.ts';
 import { commandHelp, overview } from './help.ts';
 import { nearest, suggestion } from './suggest.ts';
 import { VERSION } from './version.ts';
 
-const COMMANDS: readonly AnyCommand[] = [sample, parity, inspect, emit, doctor, demo];
+const COMMANDS: readonly AnyCommand[] = [sample, parity, verify, inspect, emit, doctor, demo];
 
 /** A failure of ours, not the user's. */
 const OUR_BUG = 70;

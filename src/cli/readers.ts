@@ -24,6 +24,12 @@ export const positive: Reader<number> = reader('N', 'a whole number of at least 
   return value !== undefined && value >= 1 ? value : undefined;
 });
 
+/** A part of a whole: 0.01 for one in a hundred. */
+export const share: Reader<number> = reader('S', 'a number above 0 and at most 1, such as 0.01', (text) => {
+  const value = toNumber(text);
+  return value !== undefined && value > 0 && value <= 1 ? value : undefined;
+});
+
 /** Any 64-bit seed. */
 export const seed: Reader<bigint> = reader('N', 'a whole number from 0 to 18446744073709551615', (text) =>
   /^\d+$/.test(text) && BigInt(text) < 2n ** 64n ? BigInt(text) : undefined,

@@ -94,7 +94,7 @@ export const badProgram = (problems: readonly string[]): DeviceError => ({
   problems,
 });
 
-/** Carries a `DeviceError` from where it is found to the public edge; never leaves this folder. */
+/** Carries a `DeviceError` from where it is found to the public edge, an `attempt`; never leaves that. */
 class Failure extends Error {
   readonly error: DeviceError;
   constructor(error: DeviceError) {

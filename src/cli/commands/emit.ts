@@ -27,7 +27,8 @@ interface Source {
   readonly size: ImageSize | undefined;
 }
 
-const presets = Object.keys(PRESETS) as [PresetName, ...PresetName[]]; // the table is not empty
+/** Names of the built-in sizes. */
+export const presets = Object.keys(PRESETS) as [PresetName, ...PresetName[]]; // the table is not empty
 
 /** The configuration in a file of weights; only its directory is read. */
 const sourceIn = async (path: string): Promise<Source> => {
@@ -45,7 +46,7 @@ const sourceOf = async (path: string | undefined, model: PresetName | undefined)
 };
 
 /** 256 for patch 16 as in the paper, else four patches. */
-const usualSize = ({ patch_size: patch }: C2iConfig): ImageSize => {
+export const usualSize = ({ patch_size: patch }: C2iConfig): ImageSize => {
   const side = patch * (patch >= 16 ? 16 : 4);
   return { height: side, width: side };
 };

@@ -188,7 +188,7 @@ export const planFusion = (graph: Graph, options: FusionOptions): FusionPlan => 
   }
   const { rowProgram } = options.schedule;
   const { programs, freed, reasons } = rowProgram === undefined || !options.enabled ? { programs: new Map<Node, readonly Node[]>(), freed: new Set<Node>(), reasons: new Map<Node, string>() }
-    : planRowPrograms(graph, new Set(state.reasons.keys()), { table: options.table, schedule: rowProgram, bindings: options.bindings });
+    : planRowPrograms(graph, new Set(state.reasons.keys()), new Set([...state.core].flatMap(([root, { kind }]) => (kind === 'stream' ? [root] : []))), { table: options.table, schedule: rowProgram, bindings: options.bindings });
   for (const node of freed) state.reasons.delete(node);
   for (const [node, why] of reasons) state.reasons.set(node, `${state.reasons.get(node)!}; not in the program that reads it: ${why}`);
   return { roots: facts.nodes.filter((node) => state.reasons.has(node) && !isLeaf(node)), reasons: state.reasons, rowPrograms: programs, notStreamed: state.notStreamed };

@@ -58,12 +58,14 @@ const around = (from: Node, isStored: (node: Node) => boolean): { readonly insid
 
 /** Rows of so few elements are kept rather than computed on the fly. */
 const FEW = 16;
+const countOf = (node: Node): number => shapeOf(node).reduce((a, b) => a * b, 1);
 const widthOf = (node: Node): number => shapeOf(node)[node.shape.length - 1] ?? 1;
 
 /** Answers that say that a tensor is not made of the chain's rows. */
 const NOT_ROWS: ReadonlySet<string> = new Set<RowFault>([ROW_FAULTS.counts, ROW_FAULTS.others, ROW_FAULTS.dynamic, ROW_FAULTS.several, ROW_FAULTS.parts, ROW_FAULTS.axes, ROW_FAULTS.own]);
 
-export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, { table, schedule, bindings }: RowProgramOptions): RowPrograms => {
+/** Finds the row programs among the stored nodes; `excluded` ones have kernels of another kind. */
+export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, excluded: ReadonlySet<Node>, { table, schedule, bindings }: RowProgramOptions): RowPrograms => {
   const order = nodesOf(graph), position = new Map(order.map((node, i) => [node, i])), outputs = new Set(graph.outputs.map(({ node }) => node));
   const number = (node: Node): number => position.get(node)!;
   const taken = new Set<Node>(), freed = new Set<Node>(), reasons = new Map<Node, string>();
@@ -102,6 +104,14 @@ export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, { table
     return within.length === 1 && !nested;
   };
 
+  /** Sizes alone rule most nodes out, and cost nothing. */
+  const mayJoin = (chain: Chain, node: Node): boolean => {
+    if (!hasContraction(node, chain)) return true;
+    const known = chain.rows[0], rows = countOf(node) / widthOf(node);
+    return widthOf(node) <= schedule.width && (known === undefined ? countOf(chain.root) % rows === 0 && countOf(chain.root) / rows <= schedule.width : rows === countOf(known) / widthOf(known));
+  };
+  const isSmall = (root: Node): boolean => [...around(root, (other) => other !== root && isKept(other)).inside].every((node) => !isContraction(node) || widthOf(node) <= schedule.width);
+
   const grow = (start: Chain, refused: Map<Node, string>): Chain => {
     let chain = start;
     for (let grew = true; grew;) {
@@ -114,6 +124,7 @@ export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, { table
       for (const node of candidates) {
         const outside = [...(readersOf.get(node) ?? [])].some((user) => !members.includes(user) && !chain.inlined.has(user));
         if (outside) { refused.set(node, 'other kernels read it too'); continue; }
+        if (!mayJoin(chain, node)) continue;
         // a generator of weights is no layer of rows, whatever else would allow it
         const asRow = addRow(chain, node), isRow = !NOT_ROWS.has(String(programOf(asRow)));
         const hidden = isRow && isHidden(chain, node) ? [addInlined(chain, node)] : [];
@@ -134,7 +145,7 @@ export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, { table
   const isPromising = (choice: Chain, program: RowProgram | string): boolean => choice.rows.length <= 2 && program === ROW_FAULTS.common;
 
   for (const root of [...order].reverse()) {
-    if (!stored.has(root) || isLeaf(root) || taken.has(root) || freed.has(root)) continue;
+    if (!stored.has(root) || isLeaf(root) || taken.has(root) || freed.has(root) || excluded.has(root) || !isSmall(root)) continue;
     const refused = new Map<Node, string>(), chain = grow({ root, rows: [], inlined: new Set() }, refused);
     if (chain.rows.length + chain.inlined.size === 0 || typeof programOf(chain) === 'string') continue;
     programs.set(root, chain.rows);

@@ -17,6 +17,7 @@ export { verify } from '../dsl/graph/verify.ts';
 // the compiler and the reference
 export { compile, explain, type Compilation, type CompileOptions } from '../compiler/compile.ts';
 export { showCompileError, type CompileError } from '../compiler/errors.ts';
+export { PRECISIONS, WEIGHT_FORMATS, type Numbers, type Precision, type WeightFormat } from '../compiler/precision/policy.ts';
 export { profileOf, PROFILES, type Limits, type Profile } from '../compiler/profile.ts';
 export { summarize, type Program, type ProgramSummary } from '../compiler/program.ts';
 export { SCHEDULES, type Schedule } from '../compiler/schedule.ts';

@@ -15,7 +15,7 @@ import { type KernelPlan, planKernels } from './kernels/plan-kernels.ts';
 import { type MemoryPlan, planMemory } from './memory.ts';
 import type { PassContext } from './passes/pass.ts';
 import { runPasses, type Stage } from './passes/pipeline.ts';
-import { needsHalf, PACK_FROM, type Numbers, PRECISIONS, showNumbers, WEIGHT_FORMATS, weightFormat } from './precision/policy.ts';
+import { needsHalf, numberMistakes, type Numbers, PACK_FROM, showNumbers, weightFormat } from './precision/policy.ts';
 import { storageIn } from './precision/storage.ts';
 import { type Profile, PROFILES } from './profile.ts';
 import type { Program } from './program.ts';
@@ -59,13 +59,7 @@ const featureErrors = (graph: Graph, profile: Profile, numbers: Numbers): readon
   return needsHalf(numbers) ? [{ kind: 'limit', message: `${showNumbers(numbers)} stores tensors as f16, ${LACKS_HALF}` }] : [];
 };
 
-/** Choices that are none: callers without types make them. */
-const choiceErrors = ({ precision, weights }: Numbers): readonly CompileError[] => [
-  ...(precision === undefined || PRECISIONS.includes(precision) ? [] : [unknownChoice('precision', precision, PRECISIONS)]),
-  ...(weights === undefined || WEIGHT_FORMATS.includes(weights) ? [] : [unknownChoice('weights', weights, WEIGHT_FORMATS)]),
-];
-const unknownChoice = (option: string, given: string, known: readonly string[]): CompileError =>
-  ({ kind: 'program', message: `${option} is ${JSON.stringify(given)}; it must be ${known.slice(0, -1).join(', ')} or ${known.at(-1)}` });
+const choiceErrors = (numbers: Numbers): readonly CompileError[] => numberMistakes(numbers).map((message) => ({ kind: 'program', message }));
 
 const failed = (errors: readonly CompileError[]): E.Either<NonEmptyArray<CompileError>, never> => E.left(errors as unknown as NonEmptyArray<CompileError>); // callers check the length
 

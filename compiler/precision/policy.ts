@@ -53,5 +53,14 @@ export const policyOf = (numbers: Numbers): Policy => {
 /** The choice in words: `precision mixed`, `precision f32 with f16 weights`. */
 export const showNumbers = ({ precision = 'f32', weights }: Numbers): string => `precision ${precision}${weights === undefined ? '' : ` with ${weights} weights`}`;
 
+/** Choices that are none: callers without types make them. */
+export const numberMistakes = ({ precision = 'f32', weights = 'f32', packFrom = 0 }: Numbers): readonly string[] => [
+  ...notAmong('precision', precision, PRECISIONS),
+  ...notAmong('weights', weights, WEIGHT_FORMATS),
+  ...(typeof packFrom === 'number' && packFrom >= 0 ? [] : [`packFrom is ${JSON.stringify(packFrom)}; it must be a number of elements`]),
+];
+const notAmong = (option: string, given: string, known: readonly string[]): readonly string[] =>
+  known.includes(given) ? [] : [`${option} is ${JSON.stringify(given)}; it must be ${known.slice(0, -1).join(', ')} or ${known.at(-1)}`];
+
 /** Whether a program with these numbers may need the adapter's feature shader-f16. */
 export const needsHalf = (numbers: Numbers): boolean => Object.values(policyOf(numbers)).includes('f16');

@@ -83,6 +83,7 @@ describe('policies', () => {
 
   it('are refused by their names, and where the adapter has no f16', () => {
     expect(messages({ precision: 'half', weights: 'int4' })).toEqual(['precision is "half"; it must be f32, mixed or f16', 'weights is "int4"; it must be f32, f16 or int8']);
+    expect(messages({ weights: 'int8', packFrom: -1 })).toEqual(['packFrom is -1; it must be a number of elements']);
     expect(messages({ precision: 'mixed', weights: 'f32' })[0]).toMatch(/^precision mixed with f32 weights stores tensors as f16, but the adapter lacks the feature 'shader-f16'; use f32 or another adapter$/);
     expect(messages({ weights: 'int8' })).toEqual([]);
   });

@@ -6,7 +6,10 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Compilation } from '../../compiler/compile.ts';
 import { type Numbers, PRECISIONS, WEIGHT_FORMATS } from '../../compiler/precision/policy.ts';
-import { type Profile, PROFILES } from '../../compiler/profile.ts';
+import { DEFAULT_LIMITS, type Profile, PROFILES } from '../../compiler/profile.ts';
+import { makeGraph } from '../../dsl/graph/graph.ts';
+import { input, linear, parameter } from '../../dsl/index.ts';
+import { elementsOf } from '../generators/elements.ts';
 import { type Network, networks } from '../generators/networks.ts';
 import { programs } from '../generators/programs.ts';
 import { schedules } from '../generators/schedules.ts';
@@ -14,7 +17,7 @@ import { boundedAsStored, dataAsStored } from '../harness/as-stored.ts';
 import { describeSharpness, expectWithinBound, newSharpness } from '../harness/compare.ts';
 import { type TestDevice, testDevice } from '../harness/device.ts';
 import { interpret } from '../harness/loop-interpreter.ts';
-import { compiled, runProgram } from '../harness/run-program.ts';
+import { compiled, type Data, runProgram } from '../harness/run-program.ts';
 import { parameters, runs } from '../harness/settings.ts';
 
 const WITH_HALF: Profile = { ...PROFILES.cpu, features: ['shader-f16'] };
@@ -51,6 +54,18 @@ test('programs under random policies stay within the bound, as loops in JavaScri
   expect(counts.get('i8')).toBeGreaterThan(0);
 });
 
+test('a weight that is larger than a binding is bound in parts, whatever its type', () => {
+  const graph = makeGraph({ y: linear(input('x', [3, 64]), parameter('w', [200, 64])) });
+  const data: Data = { x: elementsOf(1, 3 * 64, 'f32', 'plain'), w: elementsOf(2, 200 * 64, 'f32', 'plain') };
+  for (const weights of WEIGHT_FORMATS) {
+    const limits = { ...DEFAULT_LIMITS, maxStorageBufferBindingSize: 4096 };
+    const made = compiled(graph, { weights, packFrom: 1, profile: { ...WITH_HALF, limits } }), stored = dataAsStored(made, data);
+    expect(made.program.dispatches.length).toBeGreaterThan(1);
+    for (const { bindings } of made.program.dispatches) for (const { bytes, offset } of bindings) expect([bytes <= 4096, offset % 256]).toEqual([true, 0]);
+    expectWithinBound({ graph, want: boundedAsStored(made, stored) }, interpret(made, stored));
+  }
+});
+
 describe('on the device', () => {
   let target: TestDevice;
   beforeAll(async () => {
@@ -67,7 +82,7 @@ describe('on the device', () => {
         const want = boundedAsStored(made, dataAsStored(made, program.data));
         expectWithinBound({ graph: program.graph, want }, await runProgram(target, made.program, program.data), sharpness);
       }),
-      parameters(law, runs(0.5)),
+      parameters(law, runs(0.25)),
     );
     console.log(describeSharpness(law, sharpness), Object.fromEntries(counts));
   };

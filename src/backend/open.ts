@@ -1,7 +1,7 @@
 /** Opens a backend by its name. */
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
-import { needsHalf, type Numbers, showNumbers } from '../../compiler/precision/policy.ts';
+import { needsHalf, numberMistakes, type Numbers, showNumbers } from '../../compiler/precision/policy.ts';
 import { adapterName } from '../runtime/adapter-profile.ts';
 import type { Device } from '../runtime/device.ts';
 import { type AdapterChoice, openNodeDevice } from '../runtime/node.ts';
@@ -21,10 +21,12 @@ const lackOf = ({ profile }: Device, numbers: Numbers): BackendError | undefined
     ? { kind: 'limit', message: `${showNumbers(numbers)} stores tensors as f16, but ${adapterName(profile)} lacks the feature shader-f16; use f32, int8 weights alone, or another adapter` }
     : undefined;
 
-/** Errors: `adapter` (there is none, with what there is), `limit`. */
+/** Errors: `program` (there are no such numbers), `adapter` (there is none, with what there is), `limit`. */
 export const openBackend =
   (name: BackendName, { adapter = 'auto', ...numbers }: OpenOptions = {}): TaskEither<BackendError, Backend> =>
   async () => {
+    const mistakes = numberMistakes(numbers);
+    if (mistakes.length > 0) return E.left({ kind: 'program', message: mistakes.join('\n') });
     if (name === 'reference') return E.right(referenceBackend());
     const opened = await openNodeDevice(adapter)();
     if (E.isLeft(opened)) return E.left(ofDeviceError(opened.left));

@@ -66,8 +66,8 @@ describe.each(Object.entries(GRAPHS))('%s', (_name, graph) => {
     beforeAll(async () => {
       target = await testDevice();
     });
-    test.each([true, false])('fusion %s', async (fusion) => {
-      if (!target.profile.features.includes('shader-f16')) return console.log('skipped: the adapter lacks shader-f16');
+    test.for([true, false])('fusion %s', async (fusion, { skip }) => {
+      if (!target.profile.features.includes('shader-f16')) skip('the adapter lacks shader-f16');
       expectRight(graph, data, await runProgram(target, compiled(graph, { ...F16, profile: target.profile, fusion }).program, data));
     });
   });

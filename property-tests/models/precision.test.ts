@@ -18,9 +18,9 @@ const check = async (file: string, numbers: Numbers): Promise<Report> => {
 };
 const worst = ({ tensors }: Report): number => Math.max(...tensors.map(({ relrms = Infinity }) => relrms));
 
-test.each(HALF.map((numbers) => [JSON.stringify(numbers), numbers] as const))('%s', async (_name, numbers) => {
+test.for(HALF.map((numbers) => [JSON.stringify(numbers), numbers] as const))('%s', async ([, numbers], { skip }) => {
   const { profile } = await testDevice();
-  if (!profile.features.includes('shader-f16')) return console.log('skipped: the adapter lacks shader-f16');
+  if (!profile.features.includes('shader-f16')) skip('the adapter lacks shader-f16');
   for (const file of FILES) {
     const report = await check(file, numbers);
     console.log(`${file}: largest relrms ${worst(report).toExponential(1)}`);

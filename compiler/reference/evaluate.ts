@@ -86,7 +86,7 @@ const bounded = (type: BoundType, value: Float64Array, { magnitude, error }: Pic
 };
 
 /** The same tensor after it lay in memory: an f32 value that is stored as f16 is rounded once more. */
-const asStored = (tensor: Bounded, stored: StorageType): Bounded => {
+export const asStored = (tensor: Bounded, stored: StorageType): Bounded => {
   if (tensor.dtype !== 'f32' || stored !== 'f16') return tensor;
   const { value, error, magnitude } = tensor;
   const rounded = error.map((e, i) => {

@@ -2,13 +2,15 @@
 import { byteSize, type DType } from '../dsl/dtype.ts';
 import { toBase64 } from '../dsl/graph/base64.ts';
 import { type Graph, inputName } from '../dsl/graph/graph.ts';
+import type { Node } from '../dsl/graph/node.ts';
 import { literalAttribute } from '../dsl/ops/attributes.ts';
 import type { LoopKernel } from '../dsl/scalar/loop.ts';
 import type { KernelPlan, PlannedKernel, StoredTensor } from './kernels/plan-kernels.ts';
 import { bufferBytes, type MemoryPlan } from './memory.ts';
-import type { BufferPlan, Dispatch, Kernel, PortPlan, Program } from './program.ts';
+import type { BufferPlan, Dispatch, Kernel, ParameterPlan, PortPlan, Program } from './program.ts';
 import { printWgsl } from './targets/wgsl.ts';
 import { toHalf } from './half.ts';
+import { scaleName } from './precision/quantise.ts';
 
 const elementBytes = (data: Float64Array, dtype: DType): Uint8Array => {
   const array = dtype === 'f32' ? Float32Array.from(data) : dtype === 'f16' ? Uint16Array.from(data, toHalf)
@@ -33,18 +35,18 @@ export const assemble = (name: string, graph: Graph, plan: KernelPlan, memory: M
   };
   const all = [...plan.tensors.values()];
   const leaf = (op: string) => all.filter(({ node, id }) => node.op === op && !plan.outputs.includes(id));
-  const port = ({ node, id, dtype }: StoredTensor): PortPlan => ({ name: inputName(node), shape: node.shape as readonly number[], dtype, buffer: bufferOf.get(id)! });
 
   const fromCaller = leaf('input');
-  const ofNodes = (nodes: Graph['inputs'], kind: 'input' | 'parameter'): readonly PortPlan[] => nodes.map((node) => {
+  const filled = (node: Node, kind: 'input' | 'parameter'): ParameterPlan => {
     const tensor = fromCaller.find((candidate) => candidate.node === node)!; // every input of the graph is stored
-    add([tensor.id], { kind, label: inputName(node), bytes: bufferBytes(tensor) });
-    return port(tensor);
-  });
-  const inputs = ofNodes(graph.inputs, 'input'), parameters = ofNodes(graph.parameters, 'parameter');
+    const buffer = add([tensor.id], { kind, label: inputName(node), bytes: bufferBytes(tensor) });
+    return { name: inputName(node), shape: node.shape as readonly number[], dtype: tensor.dtype, buffer, ...(tensor.dtype === 'i8' && { scale: scaleName(inputName(node)) }) };
+  };
+  const inputs = graph.inputs.map((node): PortPlan => ({ ...filled(node, 'input'), dtype: node.dtype })); // no policy changes what the caller sees
+  const parameters = graph.parameters.map((node) => filled(node, 'parameter'));
   for (const tensor of leaf('literal').filter(({ id }) => memory.lifetimes.has(id))) {
     const bytes = bufferBytes(tensor);
-    const data = toBase64(padded(elementBytes(literalAttribute(tensor.node.attributes).data, tensor.dtype), bytes));
+    const data = toBase64(padded(elementBytes(literalAttribute(tensor.node.attributes).data, tensor.node.dtype), bytes));
     add([tensor.id], { kind: 'constant', label: tensor.node.scope === '' ? 'constant' : tensor.node.scope, bytes, data });
   }
   for (const { bytes, tensors } of memory.slots) {
@@ -53,7 +55,7 @@ export const assemble = (name: string, graph: Graph, plan: KernelPlan, memory: M
   const outputs = graph.outputs.map(({ name: output, node }, i): PortPlan => {
     const tensor = plan.tensors.get(plan.outputs[i]!)!;
     const buffer = add([tensor.id], { kind: 'output', label: output, bytes: bufferBytes(tensor) });
-    return { name: output, shape: node.shape as readonly number[], dtype: tensor.dtype, buffer };
+    return { name: output, shape: node.shape as readonly number[], dtype: node.dtype, buffer };
   });
 
   const kernels: Kernel[] = [];

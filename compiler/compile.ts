@@ -16,11 +16,13 @@ import { type KernelPlan, planKernels, type PlanOptions } from './kernels/plan-k
 import { type MemoryPlan, planMemory } from './memory.ts';
 import type { PassContext } from './passes/pass.ts';
 import { runPasses, type Stage } from './passes/pipeline.ts';
+import { needsHalf, numberMistakes, type Numbers, PACK_FROM, showNumbers, weightFormat } from './precision/policy.ts';
+import { storageIn } from './precision/storage.ts';
 import { type Profile, PROFILES } from './profile.ts';
 import type { Program } from './program.ts';
 import { type Schedule, SCHEDULES, withinLimits } from './schedule.ts';
 
-export interface CompileOptions {
+export interface CompileOptions extends Numbers {
   readonly name?: string;
   /** Values of the graph's symbols. */
   readonly sizes?: Sizes;
@@ -61,23 +63,28 @@ const programErrors = (graph: Graph): readonly CompileError[] => nodesOf(graph)
 const sizeErrors = (graph: Graph): readonly CompileError[] => freeSymbols(graph).map((symbol) =>
   ({ kind: 'size', message: `the size of '${symbol}' is not known; give it in 'sizes'` }));
 
-const featureErrors = (graph: Graph, profile: Profile): readonly CompileError[] =>
-  !profile.features.includes('shader-f16') && nodesOf(graph).some((node) => node.dtype === 'f16')
-    ? [{ kind: 'limit', message: "the program uses f16 tensors, but the adapter lacks the feature 'shader-f16'; use f32 or another adapter" }] : [];
+const LACKS_HALF = "but the adapter lacks the feature 'shader-f16'; use f32 or another adapter";
+const featureErrors = (graph: Graph, profile: Profile, numbers: Numbers): readonly CompileError[] => {
+  if (profile.features.includes('shader-f16')) return [];
+  if (nodesOf(graph).some((node) => node.dtype === 'f16')) return [{ kind: 'limit', message: `the program uses f16 tensors, ${LACKS_HALF}` }];
+  return needsHalf(numbers) ? [{ kind: 'limit', message: `${showNumbers(numbers)} stores tensors as f16, ${LACKS_HALF}` }] : [];
+};
+
+const choiceErrors = (numbers: Numbers): readonly CompileError[] => numberMistakes(numbers).map((message) => ({ kind: 'program', message }));
 
 const failed = (errors: readonly CompileError[]): E.Either<NonEmptyArray<CompileError>, never> => E.left(errors as unknown as NonEmptyArray<CompileError>); // callers check the length
 
 /** Compiles and keeps every stage, for printing. */
 export const explain = (graph: Graph, options: CompileOptions = {}): E.Either<NonEmptyArray<CompileError>, Compilation> => {
   const profile = options.profile ?? PROFILES.gpu, schedule = withinLimits(options.schedule ?? SCHEDULES[profile.class], profile.limits), table = options.table ?? OPS;
-  const wrong = programErrors(graph);
+  const wrong = [...choiceErrors(options), ...programErrors(graph)];
   if (wrong.length > 0) return failed(wrong);
   const bound = bindSizes(options.taps === true ? withTaps(graph) : graph, options.sizes ?? {});
-  const problems = [...programErrors(bound), ...sizeErrors(bound), ...featureErrors(bound, profile)];
+  const problems = [...programErrors(bound), ...sizeErrors(bound), ...featureErrors(bound, profile, options)];
   if (problems.length > 0) return failed(problems);
-  const stages = runPasses(bound, { table, maxBindings: profile.limits.maxStorageBuffersPerShaderStage, ...(options.log === undefined ? {} : { log: options.log }) });
+  const stages = runPasses(bound, { table, maxBindings: profile.limits.maxStorageBuffersPerShaderStage, ...(weightFormat(options) === 'int8' && { packFrom: options.packFrom ?? PACK_FROM }), ...(options.log === undefined ? {} : { log: options.log }) });
   const final = stages[stages.length - 1]!.graph;
-  const planOptions: PlanOptions = { profile, schedule, table, fusion: options.fusion ?? true };
+  const planOptions: PlanOptions = { profile, schedule, table, fusion: options.fusion ?? true, storageOf: storageIn(final, options, table) };
   const kernels = planKernels(final, planOptions);
   if (Array.isArray(kernels)) return failed(kernels as readonly CompileError[]);
   const plan = kernels as KernelPlan; // not an array of errors

@@ -14,6 +14,13 @@ export interface PortPlan {
   readonly buffer: number;
 }
 
+/** A weight, which the caller gives by its name. `i8` elements, four to a word, are made from floats while they are uploaded. */
+export interface ParameterPlan extends Omit<PortPlan, 'dtype'> {
+  readonly dtype: ProgramDType | 'i8';
+  /** Of an i8 parameter: the f32 parameter that gets the scale of each row, which the caller does not give. It has an element for each row. */
+  readonly scale?: string;
+}
+
 /**
  * A GPU buffer. `input` and `parameter` buffers are filled by the caller, `constant` buffers from `data`;
  * `scratch` buffers are reused by several tensors whose lifetimes do not overlap; `output` buffers are new for every run.
@@ -51,7 +58,7 @@ export interface Program {
   readonly version: 1;
   readonly name: string;
   readonly inputs: readonly PortPlan[];
-  readonly parameters: readonly PortPlan[];
+  readonly parameters: readonly ParameterPlan[];
   readonly outputs: readonly PortPlan[];
   readonly buffers: readonly BufferPlan[];
   readonly kernels: readonly Kernel[];

@@ -9,7 +9,10 @@ export const DTYPES = {
 
 export type DType = keyof typeof DTYPES;
 
+/** How elements lie in a buffer: a dtype, or `i8`, a whole number from -127 to 127, four to a word, which loads as f32 and is never stored by a kernel. */
+export type StorageType = DType | 'i8';
+
 export const isFloat = (dtype: DType): boolean => DTYPES[dtype].kind === 'float';
 export const isInteger = (dtype: DType): boolean => DTYPES[dtype].kind === 'integer';
 /** Bytes of one element in a GPU buffer (a bool is stored as a u32). */
-export const byteSize = (dtype: DType): number => DTYPES[dtype].bytes;
+export const byteSize = (stored: StorageType): number => (stored === 'i8' ? 1 : DTYPES[stored].bytes);

@@ -18,6 +18,7 @@ export { verify } from '../dsl/graph/verify.ts';
 export { compile, explain, type Compilation, type CompileOptions, type Verifiable } from '../compiler/compile.ts';
 export type { Checks } from '../compiler/checks.ts';
 export { showCompileError, type CompileError } from '../compiler/errors.ts';
+export { PRECISIONS, WEIGHT_FORMATS, type Numbers, type Precision, type WeightFormat } from '../compiler/precision/policy.ts';
 export { profileOf, PROFILES, type Limits, type Profile } from '../compiler/profile.ts';
 export { summarize, type Program, type ProgramSummary } from '../compiler/program.ts';
 export { SCHEDULES, type Schedule } from '../compiler/schedule.ts';

@@ -126,7 +126,7 @@ export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, exclude
         if (outside) { refused.set(node, 'other kernels read it too'); continue; }
         if (!mayJoin(chain, node)) continue;
         // a generator of weights is no layer of rows, whatever else would allow it
-        const asRow = addRow(chain, node), isRow = !NOT_ROWS.has(String(programOf(asRow)));
+        const asRow = addRow(chain, node), fault = programOf(asRow), isRow = typeof fault !== 'string' || !NOT_ROWS.has(fault);
         const hidden = isRow && isHidden(chain, node) ? [addInlined(chain, node)] : [];
         const choices = !hasContraction(node, chain) ? [addInlined(chain, node)] : widthOf(node) <= FEW ? [asRow, ...hidden] : [...hidden, asRow];
         // a chain without a row in registers is no program yet

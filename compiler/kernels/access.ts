@@ -1,5 +1,5 @@
 /** Which tensors a kernel body touches, and how wide every access to each of them is. */
-import type { DType } from '../../dsl/dtype.ts';
+import type { StorageType } from '../../dsl/dtype.ts';
 import type { Statement, TensorAccess } from '../../dsl/scalar/loop.ts';
 import { subexpressions } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
@@ -21,7 +21,7 @@ const storesOf = (statement: Statement): readonly { readonly tensor: number; rea
   : statement.kind === 'for' || statement.kind === 'if' ? statement.body.flatMap(storesOf) : [];
 
 /** Loads first, in order of appearance, then the output. A tensor is as wide as its accesses where they are of one width, else one element. */
-export const accessesOf = (body: readonly Statement[], dtypes: (tensor: number) => DType, output: number): readonly TensorAccess[] => {
+export const accessesOf = (body: readonly Statement[], dtypes: (tensor: number) => StorageType, output: number): readonly TensorAccess[] => {
   const lanes = new Map<number, S.Lanes>();
   const note = (tensor: number, width: S.Lanes): void => { lanes.set(tensor, (lanes.get(tensor) ?? width) === width ? width : 1); };
   for (const e of body.flatMap(expressionsOf).flatMap(subexpressions)) if (e.kind === 'load') note(e.tensor, e.lanes);

@@ -1,5 +1,5 @@
 /** From stored tensors to kernels in the loop form: for each one its expression, a schedule, and pieces where limits ask for them. */
-import { byteSize, type DType } from '../../dsl/dtype.ts';
+import { byteSize, type StorageType } from '../../dsl/dtype.ts';
 import { type Graph, inputName, nodesOf } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import type { OpTable } from '../../dsl/ops/table.ts';
@@ -33,7 +33,7 @@ export interface StoredTensor {
   readonly id: number;
   readonly node: Node;
   readonly shape: readonly number[];
-  readonly dtype: DType;
+  readonly dtype: StorageType;
   readonly elements: number;
 }
 
@@ -63,6 +63,8 @@ export interface PlanOptions {
   readonly schedule: Schedule;
   readonly table: OpTable;
   readonly fusion: boolean;
+  /** How a tensor lies in memory; by its own dtype when left out. */
+  readonly storageOf?: (node: Node) => StorageType;
 }
 
 const shapeOf = (node: Node): readonly number[] => node.shape as readonly number[]; // sizes are bound
@@ -137,7 +139,7 @@ const multiplications = ({ axes }: TensorExpression, { over }: Contraction): num
 /** The kernels that compute an expression; `tensors` lists what it reads and, last, what it writes. Undefined where limits forbid it. */
 const buildKernels = (expression: TensorExpression, tensors: readonly StoredTensor[], { profile, schedule }: PlanOptions): readonly Built[] | undefined => {
   const { maxStorageBufferBindingSize: binding, maxComputeWorkgroupsPerDimension: mostGroups } = profile.limits;
-  const dtypes = (tensor: number): DType => tensors[tensor]!.dtype;
+  const dtypes = (tensor: number): StorageType => tensors[tensor]!.dtype;
   const target = tensors.length - 1, { shape } = tensors[target]!;
   const output: Output = { tensor: target, index: (at) => flatten(at, shape) };
   const large = {
@@ -197,7 +199,7 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
   const isStored = (node: Node): boolean => isLeaf(node) || fusion.reasons.has(node);
   const tensors = new Map<number, StoredTensor>();
   const addTensor = (id: number, node: Node): number => {
-    tensors.set(id, { id, node, shape: shapeOf(node), dtype: node.dtype, elements: countOf(shapeOf(node)) });
+    tensors.set(id, { id, node, shape: shapeOf(node), dtype: options.storageOf?.(node) ?? node.dtype, elements: countOf(shapeOf(node)) });
     return id;
   };
   for (const node of order) if (isStored(node)) addTensor(position.get(node)!, node);

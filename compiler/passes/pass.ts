@@ -6,6 +6,8 @@ export interface PassContext {
   readonly table: OpTable;
   /** Storage buffers that one kernel may bind. */
   readonly maxBindings: number;
+  /** Weights of at least this many elements become int8; none when left out. */
+  readonly packFrom?: number;
   readonly log?: (entry: { readonly pass: string; readonly rule: string; readonly before: string; readonly after: string }) => void;
 }
 

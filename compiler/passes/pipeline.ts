@@ -3,6 +3,7 @@ import { type Graph } from '../../dsl/graph/graph.ts';
 import { printGraph } from '../../dsl/graph/print.ts';
 import { verify } from '../../dsl/graph/verify.ts';
 import { algebra } from './algebra.ts';
+import { quantiseWeights } from '../precision/quantise.ts';
 import { foldConstants } from './fold-constants.ts';
 import type { Pass, PassContext } from './pass.ts';
 import { splitWide } from './split-wide.ts';
@@ -12,6 +13,7 @@ import { splitWide } from './split-wide.ts';
  * parts are one node after every pass.
  */
 export const PASSES: readonly Pass[] = [
+  { name: 'quantise weights', run: (graph, { packFrom }) => (packFrom === undefined ? graph : quantiseWeights(graph, packFrom)) }, // first: a weight is read by einsums alone here
   algebra, // drops taps, so that folding sees through them
   foldConstants,
   { ...algebra, name: 'algebra after folding' }, // folding makes zeros and ones

@@ -6,7 +6,8 @@
  */
 import { type Graph, inputName, nodesOf } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
-import { type Bounded, boundedResult, type BoundType, type Dense } from '../../dsl/ops/definition.ts';
+import type { StorageType } from '../../dsl/dtype.ts';
+import { type Bounded, boundedResult, type BoundType, type Dense, flushError, unitRoundoff } from '../../dsl/ops/definition.ts';
 import { textAttribute } from '../../dsl/ops/attributes.ts';
 import { roundToHalf } from '../half.ts';
 import { definitionOf, OPS, type OpTable } from '../../dsl/ops/table.ts';
@@ -75,7 +76,8 @@ export const evaluate = (graph: Graph, feeds: Feeds, table: OpTable = OPS): Reco
     return { ...type, data: definitionOf(node.op, table).reference.value(inputs, type, node.attributes) };
   });
 
-const LARGEST: Readonly<Partial<Record<BoundType['dtype'], number>>> = { f32: 3.4028234663852886e38, f16: 65504 };
+const LARGEST_HALF = 65504;
+const LARGEST: Readonly<Partial<Record<BoundType['dtype'], number>>> = { f32: 3.4028234663852886e38, f16: LARGEST_HALF };
 
 /** A value that the dtype cannot hold has no bound: WGSL leaves overflow open. */
 export const withOverflow = (x: Bounded): Bounded => {
@@ -86,9 +88,21 @@ export const withOverflow = (x: Bounded): Bounded => {
 /** Data as it was given: no error. */
 export const exactly = (type: BoundType, value: Float64Array): Bounded => ({ ...type, value, magnitude: value.map(Math.abs), error: new Float64Array(value.length) });
 
-/** The value of every output with its error bound. */
-export const evaluateBounded = (graph: Graph, feeds: Feeds, table: OpTable = OPS): Record<string, Bounded> =>
+/** The same tensor after it lay in memory: an f32 value that is stored as f16 is rounded once more. */
+export const asStored = (tensor: Bounded, stored: StorageType): Bounded => {
+  if (tensor.dtype !== 'f32' || stored !== 'f16') return tensor;
+  const { value, error, magnitude } = tensor;
+  const rounded = error.map((e, i) => {
+    const most = Math.abs(value[i]!) + e;
+    return most <= LARGEST_HALF ? e + unitRoundoff('f16') * most + flushError('f16') : Infinity;
+  });
+  return { ...tensor, error: rounded, magnitude: magnitude.map((m, i) => m + rounded[i]!) };
+};
+
+/** The value of every output with its error bound; `storageOf` says how the tensors that have memory lie there, where that is not their dtype. */
+export const evaluateBounded = (graph: Graph, feeds: Feeds, table: OpTable = OPS, storageOf: (node: Node) => StorageType = ({ dtype }) => dtype): Record<string, Bounded> =>
   interpret<Bounded>(graph, (node, inputs) => {
     const type = numeric(node);
-    return withOverflow(node.op === 'input' ? exactly(type, fed(node, feeds)) : boundedResult(definitionOf(node.op, table).reference, inputs, type, node.attributes));
+    const computed = node.op === 'input' ? exactly(type, fed(node, feeds)) : boundedResult(definitionOf(node.op, table).reference, inputs, type, node.attributes);
+    return asStored(withOverflow(computed), storageOf(node));
   });

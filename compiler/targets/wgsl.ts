@@ -4,7 +4,7 @@
  * Never emitted: sin, cos, log, tanh, pow (too coarse on some drivers; ops lower to polynomials), infinities and NaNs (WGSL
  * assumes finite math, https://www.w3.org/TR/WGSL/#floating-point-evaluation). Integers of indices are i32.
  */
-import type { DType } from '../../dsl/dtype.ts';
+import type { StorageType } from '../../dsl/dtype.ts';
 import type { Atom, Index, Variable } from '../../dsl/scalar/index-expression.ts';
 import { arraysOf, type LoopKernel, type Statement, type TensorAccess } from '../../dsl/scalar/loop.ts';
 import type { BinaryScalarOp, Lanes, LocalArray, Scalar, ScalarType, UnaryScalarOp } from '../../dsl/scalar/scalar.ts';
@@ -21,7 +21,7 @@ const BINARY: Readonly<Record<BinaryScalarOp, (a: string, b: string) => string>>
   bitAnd: infix('&'), bitOr: infix('|'), bitXor: infix('^'), shiftLeft: infix('<<'), shiftRight: infix('>>'),
 };
 /** How an element lies in a buffer; a bool is a u32. */
-const STORED: Readonly<Record<DType, string>> = { f32: 'f32', f16: 'f16', i32: 'i32', u32: 'u32', bool: 'u32' };
+const STORED: Readonly<Record<Exclude<StorageType, 'i8'>, string>> = { f32: 'f32', f16: 'f16', i32: 'i32', u32: 'u32', bool: 'u32' };
 
 const typeName = (type: string, lanes: Lanes): string => (lanes === 1 ? type : `vec${lanes}<${type}>`);
 
@@ -61,8 +61,24 @@ const indexText = (index: Index, names: Names, divideBy = 1): string => {
   return parts.length === 1 ? parts[0]! : `(${parts.join(' + ').replaceAll('+ -', '- ')})`;
 };
 
+/** By shifts: the built-in unpack4xI8 is a language feature that older browsers lack. The lowest byte comes first. */
+const UNPACK_BYTES = [
+  'fn bytes_of(word: u32) -> vec4<f32> { return vec4<f32>(bitcast<vec4<i32>>(vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u)); }',
+  'fn byte_at(word: u32, at: i32) -> f32 { return f32(bitcast<i32>(word << (24u - 8u * u32(at % 4))) >> 24u); }',
+];
+/** Elements that lie four to a word: a wide load is one word, which its index proves aligned. */
+const packedText = (name: string, index: Index, lanes: Lanes, names: Names): string => {
+  if (lanes === 4) return `bytes_of(${name}[${indexText(index, names, 4)}])`;
+  const element = (offset: number): string => {
+    const at = indexText({ ...index, constant: index.constant + offset }, names);
+    return `byte_at(${name}[${at} / 4], ${at})`;
+  };
+  return lanes === 1 ? element(0) : `vec2<f32>(${element(0)}, ${element(1)})`;
+};
+
 const loadText = (tensor: number, index: Index, lanes: Lanes, names: Names): string => {
   const { name, access } = names.tensor(tensor);
+  if (access.dtype === 'i8') return packedText(name, index, lanes, names);
   const element = (offset: number): string => {
     const text = `${name}[${indexText(offset === 0 ? index : { ...index, constant: index.constant + offset }, names)}]`;
     return access.dtype === 'f16' ? `f32(${text})` : access.dtype === 'bool' ? `(${text} != 0u)` : text;
@@ -97,8 +113,13 @@ const scalarText = (e: Scalar, names: Names): string => {
   }
 };
 
-const storedValue = (text: string, dtype: DType, lanes: Lanes): string =>
-  dtype === 'f16' ? `${typeName('f16', lanes)}(${text})` : dtype === 'bool' ? `select(${typeName('u32', lanes)}(0), ${typeName('u32', lanes)}(1), ${text})` : text;
+/** Beyond the largest f16 a store saturates: WGSL leaves a conversion that overflows open, and an infinity would end in NaNs. */
+const halfText = (text: string, lanes: Lanes): string => {
+  const limit = (value: string): string => (lanes === 1 ? value : `${typeName('f32', lanes)}(${value})`);
+  return `${typeName('f16', lanes)}(clamp(${text}, ${limit('-65504.0f')}, ${limit('65504.0f')}))`;
+};
+const storedValue = (text: string, dtype: StorageType, lanes: Lanes): string =>
+  dtype === 'f16' ? halfText(text, lanes) : dtype === 'bool' ? `select(${typeName('u32', lanes)}(0), ${typeName('u32', lanes)}(1), ${text})` : text;
 
 const storeLines = (statement: Extract<Statement, { kind: 'store' }>, names: Names): readonly string[] => {
   const { name, access } = names.tensor(statement.tensor);
@@ -181,7 +202,7 @@ export const printWgsl = (kernel: LoopKernel, groups: readonly [number, number, 
     tensor: (tensor) => letters.get(tensor) ?? ((): never => { throw new Error(`invariant: tensor ${tensor} has no binding`); })(),
   };
   const bindings = kernel.tensors.map(({ tensor, access, dtype, lanes }, i) =>
-    `@group(0) @binding(${i}) var<storage, ${access}> ${letters.get(tensor)!.name}: array<${typeName(STORED[dtype], lanes)}>;`);
+    `@group(0) @binding(${i}) var<storage, ${access}> ${letters.get(tensor)!.name}: array<${dtype === 'i8' ? 'u32' : typeName(STORED[dtype], lanes)}>;`);
   const shared = [...new Set(combines(kernel.body))].map((type) => `var<workgroup> shared_${type}: array<${type}, ${kernel.workgroupSize[0]}>;`);
   const arrays = arraysOf(kernel.body), declared = ({ id, type, lanes, length }: LocalArray): string => `a${id}: array<${typeName(type, lanes)}, ${length}>;`;
   const threads = threadLines(kernel, groups, names);
@@ -190,7 +211,8 @@ export const printWgsl = (kernel: LoopKernel, groups: readonly [number, number, 
     : '@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32';
   return [
     ...(kernel.tensors.some((access) => access.dtype === 'f16') ? ['enable f16;', ''] : []),
-    ...bindings, ...shared, ...arrays.filter(({ space }) => space === 'workgroup').map((array) => `var<workgroup> ${declared(array)}`), '',
+    ...bindings, ...shared, ...arrays.filter(({ space }) => space === 'workgroup').map((array) => `var<workgroup> ${declared(array)}`),
+    ...(kernel.tensors.some((access) => access.dtype === 'i8') ? UNPACK_BYTES : []), '',
     `@compute @workgroup_size(${kernel.workgroupSize.join(', ')})`,
     `fn main(${builtins}) {`,
     ...[...threads, ...arrays.filter(({ space }) => space === 'thread').map((array) => `var ${declared(array)}`), ...body].map((line) => `  ${line}`),

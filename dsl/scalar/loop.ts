@@ -2,7 +2,7 @@
  * The loop form: what a schedule makes of a scalar expression and what a target prints. Loops, loads, stores and scalar (or
  * short-vector) expressions; no text of any target.
  */
-import type { DType } from '../dtype.ts';
+import type { StorageType } from '../dtype.ts';
 import type { Index, Variable } from './index-expression.ts';
 import type { Lanes, LocalArray, Scalar, ScalarType } from './scalar.ts';
 
@@ -26,7 +26,8 @@ export type Statement =
 
 export interface TensorAccess {
   readonly tensor: number;
-  readonly dtype: DType;
+  /** What is in memory; the loads' own types say what it is widened to. */
+  readonly dtype: StorageType;
   readonly access: 'read' | 'read_write';
   /** Every access moves this many elements at once, aligned. */
   readonly lanes: Lanes;

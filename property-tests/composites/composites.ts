@@ -118,6 +118,7 @@ const windowAttention = (): Node => {
 const rows = input('x', ['B*Y', 'N', 'E']),
   conditions = input('s', ['B*Y', 'D']);
 /** The weights of a layer for each item: a matrix out of a linear layer's result. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the names are dimensions of the result
 const generated = <const From extends string, const To extends string>(name: string, from: From, to: To) =>
   reshape(linear(conditions, parameter(name, [`${from}*${to}`, 'D'])), ['B*Y', from, to]);
 /** The decoder of PixNerd: two blocks of a generated network, with norms of weights and rows, between two plain layers. */

@@ -5,16 +5,17 @@
  * It is stricter than a device: an access outside the tensor (or the bound part of it), a wide access that is not aligned, a
  * division of a negative index (WGSL truncates, the index algebra floors), and a dispatch that is too small all throw.
  */
-import { byteSize, type DType } from '../../dsl/dtype.ts';
+import { byteSize, type StorageType } from '../../dsl/dtype.ts';
 import { arraysOf, type LoopKernel } from '../../dsl/scalar/loop.ts';
 import type { ScalarType } from '../../dsl/scalar/scalar.ts';
 import type { Compilation } from '../../compiler/compile.ts';
 import type { KernelPlan, PlannedKernel } from '../../compiler/kernels/plan-kernels.ts';
 import type { Dispatch, PortPlan } from '../../compiler/program.ts';
 import { bodyText, newSharedArray, passBarrier, RUNTIME, type SharedArray } from './loop-text.ts';
+import { fromHalf, toHalf } from '../../src/runtime/elements.ts';
 import type { Data, Results } from './run-program.ts';
 
-type View = Float32Array | Int32Array | Uint32Array;
+type View = Float32Array | Int32Array | Uint32Array | Uint16Array | Int8Array;
 
 interface Meeting {
   readonly monoid: 'sum' | 'max';
@@ -97,9 +98,10 @@ const runKernel = (loop: LoopKernel, workgroups: Dispatch['workgroups'], bound: 
   });
 };
 
-const viewOf = (bytes: ArrayBuffer, dtype: DType, offset: number, length: number): View => {
-  if (dtype === 'f16') throw new Error('the loop interpreter has no f16');
-  const View = dtype === 'f32' ? Float32Array : dtype === 'i32' ? Int32Array : Uint32Array;
+/** Elements as they lie in memory: f16 as its bits; i8 four to a word, whose lowest byte comes first. */
+const VIEWS = { f32: Float32Array, f16: Uint16Array, i32: Int32Array, u32: Uint32Array, bool: Uint32Array, i8: Int8Array } as const;
+const viewOf = (bytes: ArrayBuffer, dtype: StorageType, offset: number, length: number): View => {
+  const View = VIEWS[dtype];
   return new View(bytes, offset, Math.floor(length / byteSize(dtype)));
 };
 
@@ -111,17 +113,20 @@ export const interpret = ({ program, kernels: plan }: Compilation, data: Data): 
     constant === undefined ? new Uint32Array(bytes / 4).fill(0x7f1234ab).buffer : bytesOf(constant),
   );
   for (const { name, buffer, dtype } of [...program.inputs, ...program.parameters]) {
-    const given = data[name]!;
-    viewOf(buffers[buffer]!, dtype, 0, program.buffers[buffer]!.bytes).set(given);
+    const given = data[name]!,
+      view = viewOf(buffers[buffer]!, dtype, 0, program.buffers[buffer]!.bytes);
+    view.set(dtype === 'f16' ? Uint16Array.from(given, toHalf) : given);
   }
   program.dispatches.forEach((dispatch, k) =>
     runKernel(plan.kernels[k]!.loop, dispatch.workgroups, boundOf(dispatch, plan.kernels[k]!, plan.tensors, buffers)),
   );
-  const read = ({ buffer, dtype, shape }: PortPlan): ArrayLike<number> =>
-    viewOf(buffers[buffer]!, dtype, 0, program.buffers[buffer]!.bytes).slice(
+  const read = ({ buffer, dtype, shape }: PortPlan): ArrayLike<number> => {
+    const view = viewOf(buffers[buffer]!, dtype, 0, program.buffers[buffer]!.bytes).slice(
       0,
       shape.reduce((a, b) => a * b, 1),
     );
+    return dtype === 'f16' ? Float32Array.from(view, fromHalf) : view;
+  };
   return Object.fromEntries(program.outputs.map((port) => [port.name, read(port)]));
 };
 

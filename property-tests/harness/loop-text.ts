@@ -5,6 +5,7 @@
  */
 import type { Atom, Index } from '../../dsl/scalar/index-expression.ts';
 import { arraysOf, type LoopKernel, type Statement, type TensorAccess } from '../../dsl/scalar/loop.ts';
+import { fromHalf, toHalf } from '../../src/runtime/elements.ts';
 import type { BinaryScalarOp, Scalar, ScalarType, UnaryScalarOp } from '../../dsl/scalar/scalar.ts';
 
 // ---- what the generated text calls ---------------------------------------------------------------------------------------
@@ -76,8 +77,10 @@ const own = (values: readonly (number | readonly number[])[], index: number, len
   if (value === undefined) throw new Error(`element ${index} of an array is read, and was never written`);
   return value;
 };
+/** An f16 store saturates. */
+const toStoredHalf = (x: number): number => toHalf(Math.max(-65504, Math.min(65504, x)));
 /** What the text calls, by name. */
-export const RUNTIME = { floatToBits, bitsToFloat, saturate, divided, remaining, checked, take, give, own, inside };
+export const RUNTIME = { floatToBits, bitsToFloat, saturate, divided, remaining, checked, take, give, own, inside, toStoredHalf, fromHalf };
 
 // ---- text ---------------------------------------------------------------------------------------------------------------------
 
@@ -168,7 +171,7 @@ const scalarText = (e: Scalar, lane: number, context: Context): string => {
       return constantText(e.value, e.type);
     case 'load': {
       const element = `t${e.tensor}[${place(e.tensor, e.index, context.access.get(e.tensor)!.lanes === 1 ? 1 : e.lanes, context)} + ${lane}]`;
-      return e.type === 'bool' ? `(${element} !== 0)` : element;
+      return e.type === 'bool' ? `(${element} !== 0)` : context.access.get(e.tensor)!.dtype === 'f16' ? `fromHalf(${element})` : element;
     }
     case 'index':
       return rounded(e.type, indexText(e.index, context));
@@ -205,10 +208,12 @@ const lanesOf = (e: Scalar, context: Context): readonly string[] => Array.from({
 const valueText = (e: Scalar, context: Context): string => (e.lanes === 1 ? scalarText(e, 0, context) : `[${lanesOf(e, context).join(', ')}]`);
 
 const storeText = ({ tensor, index, value }: Extract<Statement, { kind: 'store' }>, context: Context): string => {
-  const lanes = context.access.get(tensor)!.lanes === 1 ? 1 : value.lanes;
+  const { dtype, lanes: width } = context.access.get(tensor)!,
+    lanes = width === 1 ? 1 : value.lanes;
+  const stored = (text: string): string => (dtype === 'f16' ? `toStoredHalf(${text})` : value.type === 'bool' ? `Number(${text})` : text);
   const stores = lanesOf(value, context).map(
     (text, lane) =>
-      `t${tensor}[checked(${tensor}, at + ${lane}, ${context.counts.get(tensor)!}, 1)] = ${value.type === 'bool' ? `Number(${text})` : text};`,
+      `t${tensor}[checked(${tensor}, at + ${lane}, ${context.counts.get(tensor)!}, 1)] = ${stored(text)};`,
   );
   return `{ const at = ${place(tensor, index, lanes, context)}; ${stores.join(' ')} }`;
 };

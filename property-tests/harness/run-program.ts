@@ -42,7 +42,8 @@ export const settled = async <A>(task: () => Promise<Settled<A>>): Promise<A> =>
   return result.right;
 };
 
-const pickNames = (data: Data, ports: Program['inputs']): Data => Object.fromEntries(ports.map(({ name }) => [name, data[name]!]));
+const pickNames = (data: Data, ports: Program['inputs'] | Program['parameters']): Data =>
+  Object.fromEntries(ports.filter(({ name }) => data[name] !== undefined).map(({ name }) => [name, data[name]!])); // scales come with their weights
 
 const runSession = async (session: Session, data: Data): Promise<Results> => {
   const { program } = session;

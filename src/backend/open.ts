@@ -1,21 +1,37 @@
 /** Opens a backend by its name. */
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
+import { needsHalf, numberMistakes, type Numbers, showNumbers } from '../../compiler/precision/policy.ts';
+import { adapterName } from '../runtime/adapter-profile.ts';
+import type { Device } from '../runtime/device.ts';
 import { type AdapterChoice, openNodeDevice } from '../runtime/node.ts';
 import type { Backend, BackendError, BackendName } from './backend.ts';
 import { referenceBackend } from './reference.ts';
 import { ofDeviceError, wgslBackend } from './wgsl.ts';
 
-export interface OpenOptions {
+/** How tensors are kept counts for `wgsl`; the reference computes in doubles. */
+export interface OpenOptions extends Numbers {
   /** Which GPU, for `wgsl`: the best, software, or a part of its name. Default `auto`. */
   readonly adapter?: AdapterChoice;
 }
 
-/** Errors: `adapter` (there is none, with what there is), `limit`. */
+/** Refused before anything is compiled: no batch is small enough for a feature that is not there. */
+const lackOf = ({ profile }: Device, numbers: Numbers): BackendError | undefined =>
+  needsHalf(numbers) && !profile.features.includes('shader-f16')
+    ? { kind: 'limit', message: `${showNumbers(numbers)} stores tensors as f16, but ${adapterName(profile)} lacks the feature shader-f16; use f32, int8 weights alone, or another adapter` }
+    : undefined;
+
+/** Errors: `program` (there are no such numbers), `adapter` (there is none, with what there is), `limit`. */
 export const openBackend =
-  (name: BackendName, { adapter = 'auto' }: OpenOptions = {}): TaskEither<BackendError, Backend> =>
+  (name: BackendName, { adapter = 'auto', ...numbers }: OpenOptions = {}): TaskEither<BackendError, Backend> =>
   async () => {
+    const mistakes = numberMistakes(numbers);
+    if (mistakes.length > 0) return E.left({ kind: 'program', message: mistakes.join('\n') });
     if (name === 'reference') return E.right(referenceBackend());
     const opened = await openNodeDevice(adapter)();
-    return E.isLeft(opened) ? E.left(ofDeviceError(opened.left)) : E.right(wgslBackend(opened.right.device, opened.right.notice));
+    if (E.isLeft(opened)) return E.left(ofDeviceError(opened.left));
+    const { device, notice } = opened.right, lack = lackOf(device, numbers);
+    if (lack === undefined) return E.right(wgslBackend(device, notice, numbers));
+    device.destroy();
+    return E.left(lack);
   };

@@ -2,8 +2,9 @@
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import { type CompileError, showCompileError } from '../../compiler/errors.ts';
+import type { Numbers } from '../../compiler/precision/policy.ts';
 import { profileOf } from '../../compiler/profile.ts';
-import type { PortPlan, Program } from '../../compiler/program.ts';
+import type { ParameterPlan, Program } from '../../compiler/program.ts';
 import { compileAloud } from '../debug.ts';
 import { adapterName } from '../runtime/adapter-profile.ts';
 import type { Device } from '../runtime/device.ts';
@@ -76,7 +77,7 @@ const mapValues = <A, B>(record: Readonly<Record<string, A>>, change: (value: A)
 
 /** What the store lacks of the program's parameters, out of the source; names that the source lacks are reported by the session. */
 const lackingParameters = (program: Program, store: ParameterStore, source: WeightSource): ParameterSource => {
-  const isSet = (port: PortPlan): boolean => store.find(port, program.buffers[port.buffer]!.bytes) !== undefined; // `load` checked the index
+  const isSet = (port: ParameterPlan): boolean => store.find(port, program.buffers[port.buffer]!.bytes) !== undefined; // `load` checked the index
   const wanted = program.parameters.filter((port) => !isSet(port) && Object.hasOwn(source, port.name));
   return Object.fromEntries(wanted.map(({ name }) => [name, source[name]!])); // own property
 };
@@ -93,8 +94,8 @@ const executableOf = (device: Device, session: Session): Executable => ({
 
 const NO_WEIGHTS: WeightSource = {};
 
-/** A backend on an open device, which `close` destroys. `notice` says which adapter that is. */
-export const wgslBackend = (device: Device, notice: string): Backend => {
+/** A backend on an open device, which `close` destroys. `notice` says which adapter that is; all its programs keep their numbers as `numbers` says. */
+export const wgslBackend = (device: Device, notice: string, numbers: Numbers = {}): Backend => {
   const profile = profileOf(device.profile.class, device.profile.limits, device.profile.features);
   const stores = new WeakMap<WeightSource, ParameterStore>();
   const storeOf = (source: WeightSource): ParameterStore => {
@@ -111,7 +112,7 @@ export const wgslBackend = (device: Device, notice: string): Backend => {
     signal,
     onCompiled,
   }: LoadRequest): Promise<E.Either<BackendError, Executable>> => {
-    const program = compileAloud(graph, { sizes, profile, taps, name });
+    const program = compileAloud(graph, { ...numbers, sizes, profile, taps, name });
     if (E.isLeft(program)) return E.left(ofCompileErrors(name, program.left));
     const parameters = storeOf(weights);
     const loaded = await load(device, program.right, { parameters, ...(signal && { signal }), ...(onCompiled && { onCompiled }) })();

@@ -178,8 +178,19 @@ describe('mistakes', () => {
       expectRefusal(await cli.run(['emit', '--model', 'c2i-L', '--profile', profile]), 'maxBufferSize');
       await writeFile(profile, '{"class": "tpu"}');
       expectRefusal(await cli.run(['emit', '--model', 'c2i-L', '--profile', profile]), 'must be "cpu" or "gpu"');
+      await writeFile(profile, JSON.stringify({ class: 'gpu', limits: {}, features: [] }));
+      expectRefusal(await cli.run(['emit', '--model', 'fashion', '--precision', 'mixed', '--profile', profile]), "lacks the feature 'shader-f16'; use f32");
       expectRefusal(await cli.run(['emit', '--model', 'c2i-L', '--size', '250']), 'height 250 is not divisible by the patch size 16: try 256');
     }));
+});
+
+test('numbers that there are not, or that a backend does not keep, are refused', async () => {
+  expectRefusal(
+    await cli.run(['emit', '--model', 'c2i-L', '--precision', 'f61', '--weights-as', 'int4']),
+    '--precision f61: unknown',
+    '--weights-as int4: unknown',
+  );
+  expectRefusal(await cli.run(['parity', 'x', '--backend', 'reference', '--precision', 'f16']), '--precision has no meaning for --backend reference');
 });
 
 describe('sampling', () => {
@@ -368,6 +379,17 @@ describe('reports', () => {
         damaged: [expect.stringContaining('t_embedder.mlp.0.bias')],
       });
     }));
+
+  test('emit shows what narrower storage saves', async () => {
+    const plan = async (...args: readonly string[]): Promise<string> => (await cli.run(['emit', '--model', 'fashion', '--stage', 'plan', ...args])).out;
+    const bytesOf = (text: string, name: string): number => Number(new RegExp(`parameter +([\\d.]+) MiB  ${name}$`, 'm').exec(text)?.[1]);
+    const [single, mixed, packed] = [await plan(), await plan('--precision', 'mixed'), await plan('--weights-as', 'int8')];
+    const name = 'blocks.0.attn.qkv.weight';
+    expect([bytesOf(mixed, name) / bytesOf(single, name), bytesOf(packed, name) / bytesOf(single, name)]).toEqual([0.5, 0.25]);
+    expect(mixed).toContain('shader-f16');
+    expect(packed).not.toContain('shader-f16');
+    expect(packed).toContain(`${name}.int8_scale`);
+  });
 
   test('emit prints every stage without GPU or weights', async () => {
     const stage = async (...args: readonly string[]) => (await cli.run(['emit', '--model', 'fashion', ...args])).out;

@@ -4,12 +4,13 @@
  * Invariant: a buffer is `filled` once all its elements were written; writing again (new weights) is seen by all sharers.
  */
 
-import type { PortPlan, Program, ProgramDType } from '../../compiler/program.ts';
+import type { ParameterPlan, Program, ProgramDType } from '../../compiler/program.ts';
 import { usage } from './device.ts';
 import type { Device } from './device.ts';
-import { dataProblem, encode } from './elements.ts';
+import { dataProblem, elementCount, encode } from './elements.ts';
 import type { NumberArray } from './elements.ts';
 import { badInput, fail } from './errors.ts';
+import { halfProblem, quantiseRows } from './quantise.ts';
 import { bufferOf, writeBytes } from './tensor.ts';
 import type { DeviceTensor } from './tensor.ts';
 
@@ -17,8 +18,12 @@ import type { DeviceTensor } from './tensor.ts';
 export interface ParameterPort {
   readonly name: string;
   readonly shape: readonly number[];
+  /** What is wanted of the reader: floats (f32) where the program keeps int8. */
   readonly dtype: ProgramDType;
 }
+
+/** Which buffer of a store is meant. */
+type ParameterKey = Pick<ParameterPlan, 'name' | 'dtype'>;
 
 /** Elements of a parameter, a tensor of the device, or a function that fetches the elements when it is their turn. */
 export type ParameterValue = NumberArray | DeviceTensor | ((port: ParameterPort) => NumberArray | Promise<NumberArray>);
@@ -30,9 +35,9 @@ export interface ParameterStore {
   /** Names of the parameters that are there. */
   readonly names: () => readonly string[];
   /** The filled buffer of a port; undefined if it was never set. */
-  readonly find: (port: PortPlan, bytes: number) => GPUBuffer | undefined;
+  readonly find: (port: ParameterKey, bytes: number) => GPUBuffer | undefined;
   /** Writes a parameter; allocates its buffer the first time. */
-  readonly write: (port: PortPlan, bytes: number, write: (buffer: GPUBuffer) => Promise<void>) => Promise<void>;
+  readonly write: (port: ParameterKey, bytes: number, write: (buffer: GPUBuffer) => Promise<void>) => Promise<void>;
   /** Frees all buffers; sessions that use the store cannot run afterwards until they set their parameters again. */
   readonly dispose: () => void;
 }
@@ -40,7 +45,7 @@ export interface ParameterStore {
 /** An empty store, to be given to `load` by sessions that share weights. */
 export const makeParameterStore = (device: Device): ParameterStore => {
   const buffers = new Map<string, { readonly name: string; readonly buffer: GPUBuffer }>();
-  const keyOf = (port: PortPlan, bytes: number): string => `${port.dtype} ${bytes} ${port.name}`;
+  const keyOf = (port: ParameterKey, bytes: number): string => `${port.dtype} ${bytes} ${port.name}`;
   return {
     device,
     names: () => [...new Set([...buffers.values()].map(({ name }) => name))],
@@ -69,8 +74,9 @@ const isTensor = (value: ParameterValue): value is DeviceTensor => 'dispose' in 
 const isTypedArray = (value: ParameterValue): value is NumberArray => ArrayBuffer.isView(value);
 
 /** What is wrong with a tensor of the device where `port` is expected, or its buffer. */
-export const tensorFor = (device: Device, port: PortPlan, tensor: DeviceTensor): GPUBuffer | string => {
+export const tensorFor = (device: Device, port: Pick<ParameterPlan, 'dtype' | 'shape'>, tensor: DeviceTensor): GPUBuffer | string => {
   const shape = (sizes: readonly number[]): string => `[${sizes.join(', ')}]`;
+  if (port.dtype === 'i8') return `a tensor of the device is given, but int8 is made from elements of the host`;
   if (tensor.dtype !== port.dtype) return `${tensor.dtype} given, ${port.dtype} expected`;
   if (shape(tensor.shape) !== shape(port.shape)) return `shape ${shape(tensor.shape)} given, ${shape(port.shape)} expected`;
   return bufferOf(device, tensor);
@@ -88,10 +94,11 @@ export const nameProblems = (
 ];
 
 /** Elements of a host value, or what is wrong with them. A reader that throws is a problem of its parameter. */
-const elementsOf = async (port: PortPlan, value: Exclude<ParameterValue, DeviceTensor>): Promise<NumberArray | string> => {
+const elementsOf = async ({ name, shape, dtype }: ParameterPlan, value: Exclude<ParameterValue, DeviceTensor>): Promise<NumberArray | string> => {
+  const wanted = dtype === 'i8' ? 'f32' : dtype;
   try {
-    const data = isTypedArray(value) ? value : await value({ name: port.name, shape: port.shape, dtype: port.dtype });
-    return dataProblem(port.dtype, port.shape, data) ?? data;
+    const data = isTypedArray(value) ? value : await value({ name, shape, dtype: wanted });
+    return dataProblem(wanted, shape, data) ?? data;
   } catch (thrown) {
     return `reading failed: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
   }
@@ -103,25 +110,46 @@ const copyTensor = (device: Device, source: GPUBuffer, target: GPUBuffer): void 
   device.gpu.queue.submit([encoder.finish()]);
 };
 
+/** The contents of a port's buffer. */
+interface Filling {
+  readonly port: ParameterPlan;
+  readonly bytes: Uint8Array;
+}
+
+/** What the elements of a parameter fill: its own buffer, and that of its scales where it is int8; or what is wrong with them. */
+const fillingsOf = (program: Program, port: ParameterPlan, data: NumberArray): readonly Filling[] | string => {
+  if (port.dtype !== 'i8') {
+    const problem = port.dtype === 'f16' && !(data instanceof Uint16Array) ? halfProblem(data) : undefined;
+    return problem ?? [{ port, bytes: encode(port.dtype, data) }];
+  }
+  const scale = program.parameters.find(({ name }) => name === port.scale)!; // checked by `load`
+  const packed = quantiseRows(data, elementCount(scale.shape));
+  return typeof packed === 'string' ? packed : [{ port, bytes: packed.bytes }, { port: scale, bytes: encode('f32', packed.scales) }];
+};
+
 /** Sets one parameter; gives what is wrong with the value. With `dry` nothing is written. */
 const setOne = async (
   store: ParameterStore,
-  port: PortPlan,
-  bytes: number,
+  program: Program,
+  port: ParameterPlan,
   value: ParameterValue,
   dry: boolean,
   signal?: AbortSignal,
 ): Promise<string | undefined> => {
   const { device } = store;
+  const sizeOf = ({ buffer }: ParameterPlan): number => program.buffers[buffer]!.bytes; // checked by `load`
   if (isTensor(value)) {
     const source = tensorFor(device, port, value);
     if (typeof source === 'string') return source;
-    if (!dry) await store.write(port, bytes, async (target) => copyTensor(device, source, target));
+    if (!dry) await store.write(port, sizeOf(port), async (target) => copyTensor(device, source, target));
     return undefined;
   }
   const data = await elementsOf(port, value);
   if (typeof data === 'string') return data;
-  if (!dry) await store.write(port, bytes, (target) => writeBytes(device, target, encode(port.dtype, data), signal));
+  const fillings = fillingsOf(program, port, data);
+  if (typeof fillings === 'string') return fillings;
+  if (dry) return undefined;
+  for (const filling of fillings) await store.write(filling.port, sizeOf(filling.port), (target) => writeBytes(device, target, filling.bytes, signal));
   return undefined;
 };
 
@@ -140,8 +168,9 @@ export const fillParameters = async (
   signal?: AbortSignal,
 ): Promise<void> => {
   const { device } = store;
-  const bytesOf = (port: PortPlan): number => program.buffers[port.buffer]!.bytes; // checked by `load`
-  const ports = program.parameters;
+  const bytesOf = (port: ParameterPlan): number => program.buffers[port.buffer]!.bytes; // checked by `load`
+  const scales = new Set(program.parameters.map(({ scale }) => scale));
+  const ports = program.parameters.filter(({ name }) => !scales.has(name)); // scales come with what they scale
   const isSet = new Set(ports.filter((port) => store.find(port, bytesOf(port))).map((port) => port.name));
   const problems = nameProblems('parameter', new Set(ports.map((port) => port.name)), new Set(Object.keys(source)), isSet);
   let inFlight = 0;
@@ -149,7 +178,7 @@ export const fillParameters = async (
     if (!Object.hasOwn(source, port.name)) continue;
     const value = source[port.name]!; // own property
     await device.wait(Promise.resolve(), signal);
-    const problem = await setOne(store, port, bytesOf(port), value, problems.length > 0, signal);
+    const problem = await setOne(store, program, port, value, problems.length > 0, signal);
     if (problem) problems.push(`parameter ${port.name}: ${problem}`);
     inFlight += bytesOf(port);
     if (inFlight < inFlightBytes) continue;

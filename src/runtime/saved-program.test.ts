@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Program } from '../../compiler/program.ts';
 import { parseProgram, printProgram, programProblems } from './saved-program.ts';
-import { matmul, twoSteps, unary, vectorAdd } from './test-programs.ts';
+import { firstOfRows, matmul, twoSteps, unary, vectorAdd } from './test-programs.ts';
 
 const problemsOf = (text: string): readonly string[] => {
   const result = parseProgram(text);
@@ -23,7 +23,7 @@ const withValue = (path: Path, value: unknown): unknown => {
 const valueAt = (path: Path): unknown => path.reduce((inner: unknown, key) => (inner as Record<string, unknown>)[key], twoSteps(8)); // as above
 
 test('what is printed is parsed', () => {
-  for (const program of [vectorAdd(8), matmul(12), twoSteps(64), unary('f16', 5, 'b0[i]')]) {
+  for (const program of [vectorAdd(8), matmul(12), firstOfRows(4), twoSteps(64), unary('f16', 5, 'b0[i]')]) {
     expect(programProblems(program)).toEqual([]);
     expect(parseProgram(printProgram(program))).toEqual({ _tag: 'Right', right: program });
   }
@@ -89,6 +89,23 @@ const paths = (value: unknown, path: Path = []): readonly Path[] =>
     : [path];
 
 const kindOf = (value: unknown): string => (Array.isArray(value) ? 'array' : typeof value);
+
+describe('the scales of int8 parameters', () => {
+  const good = firstOfRows(4),
+    [w, scale] = good.parameters;
+  const problems = (...parameters: Program['parameters']): string => programProblems({ ...good, parameters }).join('; ');
+  test.each([
+    [[{ ...w!, scale: 'gone' }, scale!], 'parameters[0].scale is "gone", which is no parameter; an i8 parameter needs its scales'],
+    [[{ ...w!, scale: 'w' }, scale!], 'parameters[0].scale is i8[4, 8], not an f32 for each row of [4, 8]'],
+    [[w!, { ...scale!, shape: [2] }], 'parameters[0].scale is f32[2], not an f32 for each row of [4, 8]'],
+    [[{ ...w!, dtype: 'f32' as const, shape: [4, 2] }, scale!], 'parameters[0].scale is there, but only i8 parameters have scales'],
+    [[w!, scale!, { ...w!, name: 'v' }], 'parameters[2].scale is "w.scale", which another parameter fills'],
+  ])('%#', (parameters, message) => expect(problems(...parameters)).toContain(message));
+
+  test('no input or output is int8', () => {
+    expect(programProblems({ ...good, outputs: [{ ...good.outputs[0]!, dtype: 'i8' }] })[0]).toMatch(/^outputs\[0\].dtype is "i8", not/);
+  });
+});
 
 test('no change of one field makes the parser throw, and none that breaks a type passes', () => {
   const all = paths(twoSteps(8)).filter((path) => path.length > 0);

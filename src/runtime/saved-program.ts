@@ -6,8 +6,8 @@
  */
 
 import type { Either } from 'fp-ts/Either';
-import type { BufferPlan, Program, ProgramDType } from '../../compiler/program.ts';
-import { elementBytes } from './elements.ts';
+import type { BufferPlan, ParameterPlan, Program } from '../../compiler/program.ts';
+import { elementBytes, elementCount } from './elements.ts';
 import { badProgram, left, right } from './errors.ts';
 import type { DeviceError } from './errors.ts';
 
@@ -57,13 +57,15 @@ const listOf =
       : [`${at} is ${shown(value)}, not a list${length === undefined ? '' : ` of ${length}`}`];
 
 const port = fields({ name: text, shape: listOf(count), dtype: oneOf(...Object.keys(elementBytes)), buffer: count });
+const optionalText = test('text', (value) => value === undefined || typeof value === 'string');
+const parameter = fields({ name: text, shape: listOf(count), dtype: oneOf(...Object.keys(elementBytes), 'i8'), buffer: count, scale: optionalText });
 
 const programFields = fields({
   format: oneOf('pixnerd-program'),
   version: oneOf(1),
   name: text,
   inputs: listOf(port),
-  parameters: listOf(port),
+  parameters: listOf(parameter),
   outputs: listOf(port),
   buffers: listOf(fields({ kind: oneOf('input', 'parameter', 'constant', 'scratch', 'output'), label: text, bytes: size, data: base64 })),
   kernels: listOf(fields({ name: identifier, wgsl: text, workgroupSize: listOf(count, 3), bindings: listOf(oneOf('read', 'read_write')) })),
@@ -102,7 +104,7 @@ const portProblems = (program: Program, kind: 'input' | 'parameter' | 'output'):
     const at = `${kind}s[${i}]`;
     const plan = program.buffers[buffer];
     if (!plan) return [`${at}.buffer is ${buffer}, there are ${program.buffers.length} buffers`];
-    const bytes = shape.reduce((product, length) => product * length, elementBytes[dtype satisfies ProgramDType]);
+    const bytes = elementCount(shape) * (dtype === 'i8' ? 1 : elementBytes[dtype]);
     return [
       ...(kind !== 'output' && plan.kind !== kind ? [`${at}.buffer is ${buffer}, which is of kind ${plan.kind}`] : []),
       ...(bytes > plan.bytes ? [`${at} has ${bytes} bytes, its buffer ${plan.bytes}`] : []),
@@ -115,6 +117,19 @@ const portProblems = (program: Program, kind: 'input' | 'parameter' | 'output'):
     ),
     ...found,
   ];
+};
+
+/** An i8 parameter has scales, one for each of its rows, and nothing else has; no two share them. */
+const scaleProblems = ({ parameters }: Program): readonly string[] => {
+  const scaleOf = ({ scale }: ParameterPlan): ParameterPlan | undefined => parameters.find(({ name }) => name === scale);
+  const isRows = ({ shape }: ParameterPlan, { shape: rows }: ParameterPlan): boolean => rows.length <= shape.length && rows.every((length, axis) => length === shape[axis]);
+  return parameters.flatMap((port, i) => {
+    const at = `parameters[${i}].scale`, found = scaleOf(port);
+    if (port.dtype !== 'i8') return port.scale === undefined ? [] : [`${at} is there, but only i8 parameters have scales`];
+    if (found === undefined) return [`${at} is ${shown(port.scale)}, which is no parameter; an i8 parameter needs its scales`];
+    if (parameters.some((other, k) => k < i && other.scale === port.scale)) return [`${at} is ${shown(port.scale)}, which another parameter fills`];
+    return found.dtype === 'f32' && isRows(port, found) ? [] : [`${at} is ${found.dtype}[${found.shape.join(', ')}], not an f32 for each row of [${port.shape.join(', ')}]`];
+  });
 };
 
 /** An input or parameter buffer must be filled through exactly one port, or a kernel would read what nobody wrote. */
@@ -160,6 +175,7 @@ export const programProblems = (value: unknown): readonly string[] => {
   return [
     ...program.buffers.flatMap((buffer, i) => bufferProblems(`buffers[${i}]`, buffer)),
     ...(['input', 'parameter', 'output'] as const).flatMap((kind) => portProblems(program, kind)),
+    ...scaleProblems(program),
     ...unfilled(program),
     ...duplicates(
       'kernels',

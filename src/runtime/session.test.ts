@@ -4,10 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Program } from '../../compiler/program.ts';
 import { load, makeParameterStore, upload } from './browser.ts';
 import type { Device, KernelTiming } from './browser.ts';
+import type { ParameterValue } from './parameters.ts';
 import {
   dispatch,
   expectLeft,
   expectRight,
+  firstOfRows,
   kernel,
   makeProgram,
   matmul,
@@ -320,6 +322,51 @@ describe('inputs and parameters', () => {
       }),
     );
     expect(await read()).toBe(110);
+    session.dispose();
+  });
+
+  test('int8 parameters are made from floats while they are uploaded, their scales with them', async () => {
+    const store = makeParameterStore(device);
+    const session = await expectRight(load(device, firstOfRows(4), { parameters: store }));
+    const wanted: string[] = [];
+    await expectRight(
+      session.setParameters({
+        w: ({ name, dtype, shape }) => {
+          wanted.push(`${name} ${dtype} [${shape.join()}]`);
+          return range(32, (i) => [-127, 127, 0.5, 0][Math.floor(i / 8)]! * (i % 8 === 0 ? 1 : 0.25)); // the first of each row is the largest
+        },
+      }),
+    );
+    expect(wanted).toEqual(['w f32 [4,8]']);
+    const { out } = await expectRight(session.run({}));
+    expect(Array.from(await expectRight(out!.read()), (x) => Math.round(x * 1e5) / 1e5)).toEqual([-127, 127, 0.5, 0]);
+    const other = await expectRight(load(device, firstOfRows(4), { parameters: store }));
+    await expectRight(other.setParameters({})); // both buffers are there
+    const refused = async (w: ParameterValue): Promise<string> => (await expectLeft(session.setParameters({ w }))).message;
+    expect(await refused(range(32, (i) => (i === 9 ? NaN : i)))).toContain('parameter w: row 1 has an element that is NaN, which int8 cannot hold');
+    expect(await refused(await expectRight(upload(device, [4, 8], 'f32', range(32))))).toContain('parameter w: a tensor of the device is given');
+    expect(await refused(new Int32Array(32))).toContain('a f32 tensor is given as');
+    expect((await expectLeft(session.setParameters({ 'w.scale': range(4) }))).message).toContain('parameter w.scale is not known to the program');
+    session.dispose();
+    other.dispose();
+    store.dispose();
+  });
+
+  test('f16 parameters are rounded, and refused where f16 cannot hold them', async ({ skip }) => {
+    if (!device.gpu.features.has('shader-f16')) skip('the adapter lacks shader-f16');
+    const plain = unary('f16', 8, 'b0[i]');
+    const program: Program = {
+      ...plain,
+      inputs: [],
+      parameters: plain.inputs,
+      buffers: plain.buffers.map((buffer) => (buffer.kind === 'input' ? { ...buffer, kind: 'parameter' } : buffer)),
+    };
+    const session = await expectRight(load(device, program));
+    await expectRight(session.setParameters({ x: range(8, (i) => 1 + i / 3000) }));
+    const { out } = await expectRight(session.run({}));
+    expect(await expectRight(out!.read())).toEqual(range(8, (i) => 1 + Math.round((i / 3000) * 1024) / 1024));
+    const error = await expectLeft(session.setParameters({ x: range(8, (i) => i * 2e4) }));
+    expect(error.message).toContain('parameter x: 4 of 8 elements are beyond 65504, the largest f16 (the first: element 4 is 80000)');
     session.dispose();
   });
 

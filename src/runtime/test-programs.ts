@@ -1,7 +1,7 @@
 /** Small programs, written by hand, for the tests of this folder. */
 
 import type { TaskEither } from 'fp-ts/TaskEither';
-import type { BufferPlan, Dispatch, Kernel, PortPlan, Program, ProgramDType } from '../../compiler/program.ts';
+import type { BufferPlan, Dispatch, Kernel, ParameterPlan, PortPlan, Program, ProgramDType } from '../../compiler/program.ts';
 import type { DeviceError } from './errors.ts';
 import { openNodeDevice } from './node.ts';
 import type { Device } from './browser.ts';
@@ -177,6 +177,34 @@ export const unary = (dtype: ProgramDType, n: number, expression: string): Progr
       ),
     ],
     features: half ? ['shader-f16'] : [],
+  });
+};
+
+/** out[r] = the first element of row r of an int8 parameter `w` [rows, 8], with its scale. */
+export const firstOfRows = (rows: number): Program => {
+  const bytes = 4 * rows;
+  const parameters: readonly ParameterPlan[] = [
+    { name: 'w', shape: [rows, 8], dtype: 'i8', buffer: 0, scale: 'w.scale' },
+    { name: 'w.scale', shape: [rows], dtype: 'f32', buffer: 1 },
+  ];
+  return makeProgram('first_of_rows', {
+    parameters,
+    outputs: [port('out', [rows], 2)],
+    buffers: [bufferPlan('parameter', 'w', 8 * rows), bufferPlan('parameter', 'w.scale', bytes), bufferPlan('output', 'out', bytes)],
+    kernels: [
+      kernel('k0_rows', elementwise(['u32', 'f32', 'f32'], 'b2[i] = f32(bitcast<i32>(b0[i * 2u] << 24u) >> 24u) * b1[i];'), ['read', 'read', 'read_write']),
+    ],
+    dispatches: [
+      dispatch(
+        0,
+        [
+          [0, 8 * rows],
+          [1, bytes],
+          [2, bytes],
+        ],
+        1,
+      ),
+    ],
   });
 };
 

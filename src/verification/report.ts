@@ -1,5 +1,5 @@
 /** What a verification found, as data and as text. */
-import type { DType } from '../../dsl/dtype.ts';
+import type { StorageType } from '../../dsl/dtype.ts';
 
 /** The element of a tensor that is farthest from the reference, in units of its bound. */
 export interface Worst {
@@ -20,7 +20,7 @@ export interface TensorReport {
   readonly op: string;
   readonly scope: string;
   readonly shape: readonly number[];
-  readonly dtype: DType;
+  readonly dtype: StorageType;
   readonly elements: number;
   /** Elements that were looked at. */
   readonly checked: number;

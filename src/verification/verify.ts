@@ -11,13 +11,13 @@ import type { Verifiable } from '../../compiler/compile.ts';
 import { type CompileError, showCompileError } from '../../compiler/errors.ts';
 import type { StoredTensor } from '../../compiler/kernels/plan-kernels.ts';
 import type { Program } from '../../compiler/program.ts';
-import { exactly, stored as roundedTo, withOverflow } from '../../compiler/reference/evaluate.ts';
+import { asStored, exactly, stored as roundedTo } from '../../compiler/reference/evaluate.ts';
 import { samplePlaces } from '../../compiler/reference/places.ts';
 import { demandOf, evaluateDemand, type Stored } from '../../compiler/reference/sample.ts';
 import type { DType } from '../../dsl/dtype.ts';
 import { inputName } from '../../dsl/graph/graph.ts';
 import { literalAttribute } from '../../dsl/ops/attributes.ts';
-import { type Bounded, flushError, type Places, unitRoundoff } from '../../dsl/ops/definition.ts';
+import type { Bounded, Places } from '../../dsl/ops/definition.ts';
 import { OPS, type OpTable } from '../../dsl/ops/table.ts';
 import { stridesOf } from '../../dsl/scalar/index-expression.ts';
 import type { WeightSource } from '../backend/backend.ts';
@@ -89,9 +89,11 @@ const drop = ({ onDevice, here }: Memory, tensors: Iterable<number>): void => {
 const noElements = (dtype: DType): NumberArray => (dtype === 'i32' ? new Int32Array(0) : dtype === 'u32' || dtype === 'bool' ? new Uint32Array(0) : new Float32Array(0));
 
 /** A tensor on the device: there from an earlier step, or given by the caller. */
-const deviceTensor = async ({ device, feeds, onDevice }: Memory, { id, node, dtype, elements }: StoredTensor): Promise<DeviceTensor> => {
+const deviceTensor = async ({ device, feeds, onDevice }: Memory, { id, node, elements, dtype: stored }: StoredTensor): Promise<DeviceTensor> => {
   const known = onDevice.get(id);
   if (known !== undefined) return known;
+  if (stored === 'i8') throw new Error('invariant: only parameters are int8');
+  const dtype = stored;
   const data = node.op === 'input' ? await given(feeds, inputName(node)) : noElements(dtype); // written by no kernel
   const made = await settled(upload(device, [elements], dtype, data));
   onDevice.set(id, made);
@@ -103,7 +105,8 @@ const parameterTensor = ({ device, parameters, program }: Memory, { node, elemen
   const port = program.parameters.find(({ name }) => name === inputName(node)),
     buffer = port && parameters.find(port, program.buffers[port.buffer]!.bytes);
   if (port === undefined || buffer === undefined) throw new Error(`invariant: parameter ${inputName(node)} was not set`);
-  return makeTensor(device, [elements], port.dtype, buffer, () => undefined); // the store's buffer
+  const [count, dtype] = port.dtype === 'i8' ? [Math.ceil(elements / 4), 'u32' as const] : [elements, port.dtype];
+  return makeTensor(device, [count], dtype, buffer, () => undefined); // the store's buffer
 };
 
 /** The elements of a tensor as the device has them. */
@@ -112,10 +115,11 @@ const elementsHere = async (memory: Memory, tensor: StoredTensor, settings: Sett
   if (known !== undefined) return known;
   const data =
     tensor.node.op === 'literal'
-      ? literalAttribute(tensor.node.attributes).data.map((x) => (tensor.dtype === 'bool' ? Number(x !== 0) : roundedTo(x, tensor)))
+      ? literalAttribute(tensor.node.attributes).data.map((x) => (tensor.dtype === 'bool' ? Number(x !== 0) : roundedTo(x, tensor.node)))
       : await settled((isParameter(tensor.node) ? parameterTensor(memory, tensor) : await deviceTensor(memory, tensor)).read(stoppable(settings)));
-  memory.here.set(tensor.id, data);
-  return data;
+  const numbers = tensor.dtype === 'i8' ? new Int8Array(Uint32Array.from(data).buffer).subarray(0, tensor.elements) : data;
+  memory.here.set(tensor.id, numbers);
+  return numbers;
 };
 
 // ---- one tensor -----------------------------------------------------------------------------------------------------------------------
@@ -128,10 +132,6 @@ const indexOf = (place: number, shape: readonly number[]): readonly number[] => 
     return part;
   });
 };
-
-/** Rounding to a storage type that is narrower than the node's own. */
-const asStored = (x: Bounded, { dtype, node }: StoredTensor): Bounded =>
-  dtype === node.dtype ? x : withOverflow({ ...x, dtype, error: x.error.map((e, i) => e + unitRoundoff(dtype) * (Math.abs(x.value[i]!) + e) + flushError(dtype)) });
 
 interface Expected {
   readonly places: Places;
@@ -161,7 +161,7 @@ const expectedOf = ({ byNode }: Checks, tensor: StoredTensor, stored: Stored, { 
     own = places(most);
     demand = demandOf(node, own, stored, table);
   }
-  return { places: own, values: asStored(evaluateDemand(demand, stored), tensor), work: demand.cost };
+  return { places: own, values: asStored(evaluateDemand(demand, stored), tensor.dtype), work: demand.cost };
 };
 
 /** |got - expected| in units of the bound; undefined where there is no bound. */

@@ -5,14 +5,19 @@ import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { type Graph, inputName, makeGraph } from '../../../dsl/graph/graph.ts';
 import type { Node } from '../../../dsl/graph/node.ts';
+import { OPS } from '../../../dsl/ops/table.ts';
 import { add, input, matmul, rmsNorm, softmax } from '../../../dsl/index.ts';
+import { explain } from '../../../compiler/compile.ts';
+import { showCompileError } from '../../../compiler/errors.ts';
+import type { Numbers } from '../../../compiler/precision/policy.ts';
+import { storageOfPlan } from '../../../compiler/precision/storage.ts';
+import { profileOf } from '../../../compiler/profile.ts';
 import { evaluateBounded } from '../../../compiler/reference/evaluate.ts';
 import { compareWithBound } from '../../../compiler/reference/compare.ts';
 import { recipeTensor } from '../../../models/recipe.ts';
-import type { Backend } from '../../backend/backend.ts';
 import { wgslBackend } from '../../backend/wgsl.ts';
 import { adapterName, type AdapterProfile } from '../../runtime/adapter-profile.ts';
-import { openNodeDevice } from '../../runtime/node.ts';
+import { type NodeDevice, openNodeDevice } from '../../runtime/node.ts';
 import { unpackSwiftShader } from '../../runtime/swiftshader.ts';
 import { flag, withDefault } from '../arguments.ts';
 import { command } from '../command.ts';
@@ -39,16 +44,21 @@ const testGraph = (): Graph => {
   return makeGraph({ y: softmax(matmul(rmsNorm(x, g, 1e-6), w), -1), z: add(x, x) }, [x, w, g]);
 };
 
-const selfTest = async (backend: Backend): Promise<SelfTest> => {
-  const graph = testGraph();
+/** Runs the test with numbers kept in one way; the bound knows where the program rounds. */
+const selfTest = async ({ device, notice }: NodeDevice, numbers: Numbers): Promise<SelfTest> => {
+  const backend = wgslBackend(device, notice, numbers),
+    graph = testGraph();
   const data = (node: Node): Float32Array => recipeTensor(`doctor.${inputName(node)}`, node.shape as number[]); // all sizes are numbers
   const feeds = Object.fromEntries(graph.inputs.map((node) => [inputName(node), data(node)]));
+  const { profile } = device,
+    made = explain(graph, { ...numbers, profile: profileOf(profile.class, profile.limits, profile.features) });
+  if (E.isLeft(made)) return { ok: false, problem: made.left.map(showCompileError).join('; ') };
   const started = performance.now();
   const loaded = await backend.load({ graph, sizes: {}, name: 'self-test' })();
   if (E.isLeft(loaded)) return { ok: false, problem: loaded.left.message };
   const outputs = await loaded.right.run(feeds)();
   if (E.isLeft(outputs)) return { ok: false, problem: outputs.left.message };
-  const expected = evaluateBounded(graph, feeds);
+  const expected = evaluateBounded(made.right.stages.at(-1)!.graph, feeds, OPS, storageOfPlan(made.right.kernels)); // there is always a first
   let worst = 0;
   for (const [name, tensor] of Object.entries(outputs.right)) {
     const read = await tensor.read()();
@@ -93,10 +103,10 @@ const profileLines = (profile: AdapterProfile): readonly string[] => [
   ...Object.entries(profile.limits).map(([name, value]) => `    ${name} ${value}`),
 ];
 
-const testLine = ({ ok, worst, milliseconds, problem }: SelfTest): string =>
+const testLine = (name: string, { ok, worst, milliseconds, problem }: SelfTest): string =>
   ok
-    ? `self-test: passed in ${milliseconds} ms (largest error ${((worst ?? 0) * 100).toFixed(1)} % of what rounding allows)`
-    : `self-test: FAILED: ${problem ?? `the largest error is ${worst?.toFixed(1)} times what rounding allows`}`;
+    ? `${name}: passed in ${milliseconds} ms (largest error ${((worst ?? 0) * 100).toFixed(1)} % of what rounding allows)`
+    : `${name}: FAILED: ${problem ?? `the largest error is ${worst?.toFixed(1)} times what rounding allows`}`;
 
 export const doctor = command({
   name: 'doctor',
@@ -113,13 +123,20 @@ export const doctor = command({
     const known = { versions: versions(), driver: driverOf(), softwareFallback: softwareFallback() };
     const opened = await openNodeDevice(adapter)();
     const found = E.isLeft(opened) ? undefined : opened.right;
-    const backend = found && wgslBackend(found.device, found.notice);
-    const test: SelfTest = backend === undefined ? { ok: false, problem: E.isLeft(opened) ? opened.left.message : '' } : await selfTest(backend);
     const profile = found?.device.profile;
+    const test: SelfTest = found === undefined ? { ok: false, problem: E.isLeft(opened) ? opened.left.message : '' } : await selfTest(found, {});
+    const half = found && profile?.features.includes('shader-f16') ? await selfTest(found, { precision: 'f16' }) : undefined;
     if (json)
       out(
         JSON.stringify(
-          { ...known, notice: found?.notice ?? null, adapter: profile ? adapterName(profile) : null, profile: profile ?? null, selfTest: test },
+          {
+            ...known,
+            notice: found?.notice ?? null,
+            adapter: profile ? adapterName(profile) : null,
+            profile: profile ?? null,
+            selfTest: test,
+            selfTestHalf: half ?? null,
+          },
           null,
           2,
         ),
@@ -134,9 +151,10 @@ export const doctor = command({
       out(`software fallback: ${known.softwareFallback}`);
       out(found?.notice ?? 'adapter: none');
       for (const line of profile ? profileLines(profile) : []) out(line);
-      out(testLine(test));
+      out(testLine('self-test', test));
+      if (half !== undefined) out(testLine('self-test with f16 storage', half));
     }
-    backend?.close();
-    if (!test.ok) stop(json || backend !== undefined ? '' : (test.problem ?? ''), backend === undefined ? undefined : NOT_PASSED);
+    found?.device.destroy();
+    if (!test.ok || half?.ok === false) stop(json || found !== undefined ? '' : (test.problem ?? ''), found === undefined ? undefined : NOT_PASSED);
   },
 });

@@ -3,6 +3,7 @@ import * as E from 'fp-ts/Either';
 import { readFile } from 'node:fs/promises';
 import { type Compilation, explain } from '../../../compiler/compile.ts';
 import { showCompileError } from '../../../compiler/errors.ts';
+import { needsHalf, type Numbers } from '../../../compiler/precision/policy.ts';
 import { printKernels } from '../../../compiler/kernels/print.ts';
 import { type Profile, profileOf, PROFILES } from '../../../compiler/profile.ts';
 import { type Program, summarize } from '../../../compiler/program.ts';
@@ -15,6 +16,7 @@ import { trainedSize } from '../../sampling/model.ts';
 import { flag, optional, withDefault } from '../arguments.ts';
 import { command } from '../command.ts';
 import { orStop, settle, stop, stopAt } from '../failure.ts';
+import { NUMBER_OPTIONS, numbersOf } from '../numbers.ts';
 import { choice, positive, size, text } from '../readers.ts';
 
 const STAGES = ['graph', 'kernels', 'wgsl', 'plan'] as const;
@@ -74,8 +76,9 @@ const profileIn = (path: string, content: string): Profile => {
 
 const noFile = 'there is no such file; use gpu, cpu, or a file made by `pixnerd doctor --json`';
 
-const profileFor = async (name: string): Promise<Profile> => {
-  if (name === 'gpu' || name === 'cpu') return PROFILES[name];
+/** The built-in profiles are of no adapter in particular: they have what the precision needs. */
+const profileFor = async (name: string, numbers: Numbers): Promise<Profile> => {
+  if (name === 'gpu' || name === 'cpu') return { ...PROFILES[name], features: needsHalf(numbers) ? ['shader-f16'] : [] };
   const content = await readFile(name, 'utf8').catch((thrown: NodeJS.ErrnoException) =>
     stop(`--profile ${name}: ${thrown.code === 'ENOENT' ? noFile : thrown.message}`),
   );
@@ -131,22 +134,26 @@ export const emit = command({
     size: optional(size, 'height x width of an image (default: as the file says, else 256 for patch 16)'),
     batch: withDefault(positive, 1, 'images at once'),
     profile: withDefault(text('gpu|cpu|FILE'), 'gpu', 'limits and schedules to plan for; FILE is JSON as doctor --json prints it: {"class": "gpu", "limits": {...}, "features": [...]}'),
+    ...NUMBER_OPTIONS,
     taps: flag('keeps the intermediate values as outputs'),
     before: flag('with --stage graph: the graph as it was written, before the passes'),
     json: flag('numbers as JSON: kernels, dispatches, peakBytes, largestBinding'),
   },
   examples: [
     ['pixnerd emit --model c2i-XL --stage plan', 'buffers and dispatches of XL/16 at 256 x 256'],
+    ['pixnerd emit --model c2i-XL --precision mixed --weights-as int8', 'the same with activations as f16 and weights as int8'],
     ['pixnerd emit models/weights/fashion.safetensors --stage wgsl --profile cpu', 'the shaders that a software adapter gets'],
   ],
-  run: async ({ values: { stage, model, size: asked, batch, profile: profileName, taps, before, json }, operands: [path] }, { out }) => {
-    const profile = await profileFor(profileName);
+  run: async ({ values, operands: [path] }, { out }) => {
+    const { stage, model, size: asked, batch, profile: profileName, taps, before, json } = values,
+      numbers = numbersOf(values);
+    const profile = await profileFor(profileName, numbers);
     const { name, config, size: known } = await sourceOf(path, model);
     const imageSize = asked ?? known ?? usualSize(config);
     stopAt(sizeMistakes(config, imageSize));
     const sizes = sizesOf(config, { batch, ...imageSize });
     if (E.isLeft(sizes)) return stopAt(sizes.left);
-    const made = explain(velocityGraph(config), { sizes: sizes.right, profile, taps, name });
+    const made = explain(velocityGraph(config), { ...numbers, sizes: sizes.right, profile, taps, name });
     if (E.isLeft(made)) return stopAt(made.left.map(showCompileError));
     const { program } = made.right;
     if (!json) return out(stageText(stage, made.right, before).trimEnd());

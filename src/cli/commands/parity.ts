@@ -3,9 +3,10 @@ import { BACKENDS } from '../../backend/backend.ts';
 import { openBackend } from '../../backend/open.ts';
 import { flag, optional, withDefault } from '../arguments.ts';
 import { command, type Terminal } from '../command.ts';
-import { INTERRUPTED, MISTAKE, NOT_PASSED, settle, stop } from '../failure.ts';
+import { INTERRUPTED, MISTAKE, NOT_PASSED, settle, stop, stopAt } from '../failure.ts';
 import { checkGolden, type Report } from '../parity/check.ts';
 import { verdictLine } from '../parity/judge.ts';
+import { misplacedNumbers, NUMBER_OPTIONS, numbersOf } from '../numbers.ts';
 import { choice, text } from '../readers.ts';
 
 /** JSON has no NaN. */
@@ -81,11 +82,13 @@ export const parity = command({
   options: {
     backend: withDefault(choice(...BACKENDS), 'wgsl', 'who computes'),
     adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU, for wgsl'),
+    ...NUMBER_OPTIONS,
     checkpoint: optional(text('FILE'), 'the checkpoint to use, where it is not the one that the file names'),
     json: flag('one line of JSON per file: {file, backend, adapter, ok, tensors: [{name, relrms, relmax, limit, ok}]}'),
   },
   details:
     'Every out., out64. and mid. tensor is compared, with the limit of tolerances.json; one that was not computed fails.\n' +
+    'Limits are for f32; they are 2^9 times wider where tensors lie as f16 (relrms at most 2^-6), and 2^12 times for int8 weights (at most 2^-4).\n' +
     'Exit code: 0 all agree, 1 some do not, 2 a file cannot be run.',
   examples: [
     ['pixnerd parity goldens/blocks/*.safetensors', 'runs all blocks on the best adapter'],
@@ -94,15 +97,18 @@ export const parity = command({
       'reads the weights from another checkpoint, computes in double precision',
     ],
   ],
-  run: async ({ values: { backend: name, adapter, checkpoint, json }, operands }, terminal) => {
-    const backend = await settle(openBackend(name, { adapter }));
+  run: async ({ values, operands, given }, terminal) => {
+    const { backend: name, adapter, checkpoint, json } = values,
+      numbers = numbersOf(values);
+    stopAt(misplacedNumbers(name, given));
+    const backend = await settle(openBackend(name, { adapter, ...numbers }));
     if (!json) terminal.note(backend.notice);
     const show = (report: Report): void => {
       for (const line of json ? [jsonLine(report)] : lines(report)) terminal.out(line);
     };
     const check = (file: string): Promise<Report> => {
       if (terminal.isInteractive) terminal.note(`checking ${file}`); // samplers take minutes on a software adapter
-      return checkGolden(file, backend, { checkpoint, signal: terminal.signal });
+      return checkGolden(file, backend, { checkpoint, numbers, signal: terminal.signal });
     };
     const reports = await checkAll(operands, check, show, terminal);
     backend.close();

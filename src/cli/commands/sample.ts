@@ -12,6 +12,7 @@ import { shardRange } from '../../sampling/sample.ts';
 import { flag, optional, type Parsed, required, withDefault } from '../arguments.ts';
 import { command } from '../command.ts';
 import { settle, stopAt } from '../failure.ts';
+import { misplacedNumbers, NUMBER_OPTIONS, numbersOf } from '../numbers.ts';
 import { choice, interval, labels, number, positive, seed, shard, size, text, whole } from '../readers.ts';
 import { checkBeforeWork, render } from '../render.ts';
 
@@ -41,6 +42,7 @@ const OPTIONS = {
   weights: withDefault(choice('ema', 'plain'), 'ema', "which copy of a checkpoint's weights"),
   backend: withDefault(choice(...BACKENDS), 'wgsl', 'who computes'),
   adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU, for wgsl'),
+  ...NUMBER_OPTIONS,
 } as const;
 
 type Given = Parsed<typeof OPTIONS>;
@@ -58,7 +60,7 @@ const misplaced = ({ values: { sampler, backend }, given }: Given): readonly str
   return Object.entries(known)
     .filter(([option, samplers]) => given.has(option) && !samplers.includes(sampler))
     .map(([option, samplers]) => `--${option} has no meaning for --sampler ${sampler}; it is for ${samplers.join(' and ')}`)
-    .concat(adapter);
+    .concat(adapter, misplacedNumbers(backend, given));
 };
 
 const samplerOptions = ({ values }: Given): SamplerOptions => {
@@ -111,7 +113,7 @@ export const sample = command({
       end - first,
     );
     if (E.isLeft(made)) return; // reported above
-    const backend = await settle(openBackend(values.backend, { adapter: values.adapter }));
+    const backend = await settle(openBackend(values.backend, { adapter: values.adapter, ...numbersOf(values) }));
     terminal.note(backend.notice);
     const { seed: start, batch } = values;
     const written = await render(

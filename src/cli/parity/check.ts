@@ -4,12 +4,13 @@
  * Invariant: every `out.`, `out64.` and `mid.` tensor of the file gets a verdict; one that nothing computes fails.
  */
 import * as E from 'fp-ts/Either';
+import type { Numbers } from '../../../compiler/precision/policy.ts';
 import { goldenRun, type Feeds, type GoldenHeader } from '../../../models/goldens/index.ts';
 import type { Backend } from '../../backend/backend.ts';
 import { evaluatorOn } from './evaluator.ts';
 import { checkpointOf, type Golden, readGolden, readWeights } from './golden-file.ts';
 import { judge, type Verdict } from './judge.ts';
-import { limitFor } from './tolerances.ts';
+import { limitFor, limitUnder } from './tolerances.ts';
 
 export interface Report {
   readonly file: string;
@@ -35,8 +36,9 @@ const namesOf = ({ tensors }: GoldenHeader, values: Feeds): readonly string[] =>
  * A result is compared with the run in doubles where the file has it, which is the better truth, and must then agree with the
  * file's float32 run too: a golden that contradicts itself proves nothing.
  */
-const verdictOn = (golden: Golden, values: Feeds, name: string): Verdict => {
-  const { header, tensors, path } = golden, limit = limitFor(path, header.metadata, name), better = inDoubles(name);
+const verdictOn = (golden: Golden, values: Feeds, name: string, numbers: Numbers): Verdict => {
+  const { header, tensors, path } = golden, rule = limitFor(path, header.metadata, name), better = inDoubles(name);
+  const limit = rule && limitUnder(rule, numbers);
   const own = judge(name, values[name], tensors.get(name)!, limit); // a name of the file
   if (better === name || !tensors.has(better)) return own;
   const [shape, other] = [name, better].map((each) => `[${header.tensors[each]!.shape.join(', ')}]`);
@@ -45,11 +47,14 @@ const verdictOn = (golden: Golden, values: Feeds, name: string): Verdict => {
   return best.ok && !own.ok ? { ...own, problem: own.problem ?? `agrees with ${better}, but not with ${name} itself` } : best;
 };
 
-const verdicts = (golden: Golden, values: Feeds): readonly Verdict[] => namesOf(golden.header, values).map((name) => verdictOn(golden, values, name));
+const verdicts = (golden: Golden, values: Feeds, numbers: Numbers): readonly Verdict[] =>
+  namesOf(golden.header, values).map((name) => verdictOn(golden, values, name, numbers));
 
 export interface CheckOptions {
   /** The checkpoint to use instead of the one in the metadata. */
   readonly checkpoint?: string | undefined;
+  /** How the backend's programs keep their numbers: limits are wider where that is not f32. */
+  readonly numbers?: Numbers;
   readonly signal: AbortSignal;
 }
 
@@ -85,7 +90,7 @@ export const checkGolden = async (path: string, backend: Backend, options: Check
   const golden = await readGolden(path)();
   if (E.isLeft(golden)) return { ...shared, ok: false, tensors: [], error: golden.left.message };
   const values = await run(golden.right, backend, options);
-  const tensors = verdicts(golden.right, E.isLeft(values) ? {} : values.right);
+  const tensors = verdicts(golden.right, E.isLeft(values) ? {} : values.right, options.numbers ?? {});
   if (E.isLeft(values))
     return { ...shared, ok: false, tensors, error: values.left.message, ...(values.left.kind === 'aborted' && { interrupted: true }) };
   if (tensors.length === 0) return { ...shared, ok: false, tensors, error: `${path}: it holds no out., out64. or mid. tensors: nothing was checked` };

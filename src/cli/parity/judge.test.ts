@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { judge, measure, verdictLine } from './judge.ts';
-import { limitFor, matchesGlob } from './tolerances.ts';
+import { limitFor, limitUnder, matchesGlob } from './tolerances.ts';
 
 const GOLDENS = new URL('../../../property-tests/goldens/', import.meta.url);
 
@@ -91,4 +91,15 @@ test('a file of another name is judged by what its metadata say', () => {
   expect(limitFor('mine.safetensors', { kind: 'sampler', config: '{"net": "v"}' }, 'out.o3_g.x_final')).toEqual({ relrms: 6e-5, relmax: 1e-4 });
   expect(limitFor('mine.safetensors', { kind: 'sampler', checkpoint: 'a.ckpt' }, 'out.a.x_final')).toEqual({ relrms: 1e-4, relmax: 1e-3 });
   expect(limitFor('mine.safetensors', { kind: 'something' }, 'out.x')).toBeUndefined();
+});
+
+test('limits are wider under f16 and int8, up to a cap, and exact ones stay exact', () => {
+  const limit = { relrms: 1e-5, relmax: 5e-5 };
+  expect(limitUnder(limit, {})).toEqual(limit);
+  expect(limitUnder(limit, { precision: 'mixed' })).toEqual({ relrms: 1e-5 * 512, relmax: 5e-5 * 512 });
+  expect(limitUnder(limit, { weights: 'int8' })).toEqual({ relrms: 1e-5 * 4096, relmax: 5e-5 * 4096 });
+  expect(limitUnder({ relrms: 4e-4, relmax: 2e-3 }, { precision: 'f16' })).toEqual({ relrms: 2 ** -6, relmax: 2 ** -4 });
+  expect(limitUnder({ relrms: 0.3 }, { precision: 'f16' })).toEqual({ relrms: 0.3 });
+  expect(limitUnder({ exact: true }, { weights: 'int8' })).toEqual({ exact: true });
+  expect(limitUnder({ abs: 1e-5 }, { weights: 'int8' })).toEqual({ abs: 1e-5 });
 });

@@ -3,6 +3,7 @@
  *
  * The rules name files as the golden set has them (`blocks/*`, `ckpt/*`). A file from elsewhere is put in its place by what its metadata say it is.
  */
+import { needsHalf, type Numbers, weightFormat } from '../../../compiler/precision/policy.ts';
 import rulesFile from './tolerances.json' with { type: 'json' };
 
 export interface Limit {
@@ -70,6 +71,30 @@ const limitOf = ({ relrms, relmax, abs, exact }: Rule): Limit => ({
   ...(abs !== undefined && { abs }),
   ...(exact !== undefined && { exact }),
 });
+
+/** How much wider a limit becomes where tensors do not lie as f32, and what it never passes, so that it still says something. */
+interface Widening {
+  readonly factor: number;
+  readonly relrms: number;
+  readonly relmax: number;
+}
+/** Two to four times what was measured: a rounding to f16 is 2^13 times one to f32, but there are fewer of them than of the arithmetic's. */
+const HALF: Widening = { factor: 2 ** 9, relrms: 2 ** -6, relmax: 2 ** -4 };
+/** Half a step of 1/127 of a row's largest weight is 0.7 % of a usual one. */
+const INT8: Widening = { factor: 2 ** 12, relrms: 2 ** -4, relmax: 2 ** -2 };
+
+const widened = (limit: number, { factor }: Widening, most: number): number => Math.max(limit, Math.min(limit * factor, most));
+
+/** The limit where a program keeps its numbers otherwise than as f32. What must be exact, or near in absolute terms, does not lie in memory. */
+export const limitUnder = (limit: Limit, numbers: Numbers): Limit => {
+  const widening = weightFormat(numbers) === 'int8' ? INT8 : needsHalf(numbers) ? HALF : undefined;
+  if (widening === undefined) return limit;
+  return {
+    ...limit,
+    ...(limit.relrms !== undefined && { relrms: widened(limit.relrms, widening, widening.relrms) }),
+    ...(limit.relmax !== undefined && { relmax: widened(limit.relmax, widening, widening.relmax) }),
+  };
+};
 
 /** The limit for a tensor of a file; undefined where no rule knows such files. */
 export const limitFor = (path: string, metadata: Metadata, tensor: string): Limit | undefined => {

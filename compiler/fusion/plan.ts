@@ -9,7 +9,7 @@ import type { Node } from '../../dsl/graph/node.ts';
 import { definitionOf } from '../../dsl/ops/table.ts';
 import { extentOf, freeVariables, reductionsIn } from '../../dsl/scalar/rewrite.ts';
 import { contractionOf } from '../kernels/matmul.ts';
-import { tensorExpression } from '../kernels/tensor-expression.ts';
+import { localExpression } from '../kernels/local-expression.ts';
 import { planRowPrograms } from './row-programs.ts';
 import { streamRegion } from './stream.ts';
 import { contractionReads, elementsOf, type Facts, factsOf, type FusionOptions, isContraction, isLeaf, isReduction, LOAD, sharesLeft, STORE } from './facts.ts';
@@ -114,7 +114,7 @@ const decideReduction = (state: State, node: Node): Decision => {
   if (around === 'stream') return 'reduction: its user is in a streamed kernel';
   if (around === 'contraction' && !options.schedule.normsInMatmuls) return 'reduction: its user is in a matmul kernel';
   const isStored = (other: Node): boolean => other !== root && (isLeaf(other) || reasons.has(other) || (other !== node && !decided.has(other)));
-  const { axes, value, variable } = tensorExpression(root, (other) => (isStored(other) ? other.id : undefined), options.table);
+  const { axes, value, variable } = localExpression(root, isStored, options.table).expression;
   if (around === 'contraction') {
     // a norm in front of the matmul: its rows are those of the tile
     return contractionOf({ axes, value, variable }) === undefined ? 'reduction: its user is in a matmul kernel, and it is not made over rows of a factor' : undefined;

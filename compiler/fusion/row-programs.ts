@@ -8,8 +8,11 @@
 import { type Graph, nodesOf } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import type { OpTable } from '../../dsl/ops/table.ts';
-import { outermostReductions, reductionsIn, subexpressions } from '../../dsl/scalar/rewrite.ts';
-import { tensorExpression } from '../kernels/tensor-expression.ts';
+import { outermostReductions, reductionsIn, rewriteScalar, subexpressions } from '../../dsl/scalar/rewrite.ts';
+import * as S from '../../dsl/scalar/scalar.ts';
+import type { Scalar } from '../../dsl/scalar/scalar.ts';
+import { type Local, localExpression } from '../kernels/local-expression.ts';
+import type { TensorExpression } from '../kernels/tensor-expression.ts';
 import { ROW_FAULTS, type RowFault, type RowProgram, rowProgramOf, type StageSource } from '../kernels/row-pattern.ts';
 import { rowRegisters, rowStatements } from '../kernels/row-program.ts';
 import type { RowProgramSchedule } from '../schedule.ts';
@@ -42,12 +45,25 @@ interface Chain {
 
 const shapeOf = (node: Node): readonly number[] => node.shape as readonly number[]; // sizes are bound
 
-/** The sources of a chain's stages, and the tensors outside of it that it reads. */
-export const stagesOf = (root: Node, rows: readonly Node[], isStored: (node: Node) => boolean, table: OpTable, number: (node: Node) => number): readonly StageSource[] =>
-  [...rows, root].map((node) => ({
-    tensor: number(node), shape: shapeOf(node),
-    expression: tensorExpression(node, (other) => (other !== node && (isStored(other) || rows.includes(other)) ? number(other) : undefined), table),
-  }));
+export interface ChainStages {
+  readonly stages: readonly StageSource[];
+  /** The tensors outside that it reads, numbered from 0; then come the rows in registers, and the result. */
+  readonly reads: readonly Node[];
+  /** Equal texts mean equal programs. */
+  readonly signature: string;
+}
+
+/** The stages of a chain, in one numbering. */
+export const stagesOf = (root: Node, rows: readonly Node[], isStored: (node: Node) => boolean, table: OpTable): ChainStages => {
+  const locals = [...rows, root].map((node) => ({ node, local: localExpression(node, (other) => isStored(other) || rows.includes(other), table) }));
+  const reads = [...new Set(locals.flatMap(({ local }) => local.reads))].filter((node) => !rows.includes(node));
+  const numbers = new Map([...reads, ...rows, root].map((node, i) => [node, i]));
+  const stages = locals.map(({ node, local }) => ({ tensor: numbers.get(node)!, shape: shapeOf(node), expression: renumbered(local, (read) => numbers.get(read)!) }));
+  const signature = locals.map(({ node, local }) => `${numbers.get(node)!}=${local.reads.map((read) => numbers.get(read)!).join()}:${local.signature}`).join('|');
+  return { stages, reads, signature };
+};
+const renumbered = ({ expression, reads }: Local, number: (node: Node) => number): TensorExpression =>
+  ({ ...expression, value: rewriteScalar(expression.value, (_old, e) => (e.kind === 'load' ? S.load(number(reads[e.tensor]!), e.index, e.stored, e.lanes) : e)) });
 
 /** Nodes above `from` that are computed in its kernel, and stored ones that it reads. */
 const around = (from: Node, isStored: (node: Node) => boolean): { readonly inside: ReadonlySet<Node>; readonly reads: ReadonlySet<Node> } => {
@@ -69,7 +85,7 @@ export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, exclude
   const order = nodesOf(graph), position = new Map(order.map((node, i) => [node, i])), outputs = new Set(graph.outputs.map(({ node }) => node));
   const number = (node: Node): number => position.get(node)!;
   const taken = new Set<Node>(), freed = new Set<Node>(), reasons = new Map<Node, string>();
-  const programs = new Map<Node, readonly Node[]>();
+  const programs = new Map<Node, readonly Node[]>(), tried = new Map<string, RowProgram | string>();
   const isKept = (node: Node): boolean => isLeaf(node) || (stored.has(node) && !freed.has(node));
   const readersOf = new Map<Node, ReadonlySet<Node>>();
   for (const other of stored) {
@@ -79,10 +95,13 @@ export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, exclude
 
   const programOf = ({ root, rows, inlined }: Chain): RowProgram | string => {
     const isStored = (node: Node): boolean => isKept(node) && !inlined.has(node) && !rows.includes(node);
-    const program = rowProgramOf(stagesOf(root, rows, isStored, table, number), (tensor) => (isStored(order[tensor]!) ? shapeOf(order[tensor]!) : undefined));
-    if (typeof program === 'string') return program;
-    const reads = new Set([root, ...rows].flatMap((node) => [...around(node, (other) => isStored(other) || rows.includes(other)).reads]).filter((node) => !rows.includes(node)));
-    if (reads.size + 1 > bindings) return `the kernel would bind ${reads.size + 1} buffers, and the adapter allows ${bindings}`;
+    const { stages, reads, signature } = stagesOf(root, rows, isStored, table);
+    const known = tried.get(signature) ?? rowProgramOf(stages, (tensor) => reads[tensor] && shapeOf(reads[tensor]));
+    tried.set(signature, known);
+    return typeof known === 'string' ? known : withinLimits(known, reads.length + 1);
+  };
+  const withinLimits = (program: RowProgram, buffers: number): RowProgram | string => {
+    if (buffers > bindings) return `the kernel would bind ${buffers} buffers, and the adapter allows ${bindings}`;
     if (program.stages.some(({ width, layers }) => width > schedule.width || layers.some(({ depth }) => depth.extent > schedule.depth))) return 'its layers are not small';
     if (rowRegisters(program) > schedule.registers) return 'a row has more elements than a thread can keep in registers';
     if (rowStatements(program) > schedule.statements) return 'the kernel would have too many statements';
@@ -98,9 +117,9 @@ export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, exclude
     const isStored = (other: Node): boolean => isKept(other) && !chain.inlined.has(other) && !chain.rows.includes(other);
     const users = [chain.root, ...chain.rows].filter((user) => around(user, (other) => isStored(other) || chain.rows.includes(other)).reads.has(node));
     if (users.length !== 1) return false;
-    const value = (of: Node): ReturnType<typeof tensorExpression> => tensorExpression(of, (other) => (other !== of && (isStored(other) || chain.rows.includes(other)) ? number(other) : undefined), table);
-    const within = outermostReductions(value(users[0]!).value).filter((sum) => subexpressions(sum).some((e) => e.kind === 'load' && e.tensor === number(node)));
-    const nested = within.some((sum) => reductionsIn(sum.body).some((inner) => subexpressions(inner).some((e) => e.kind === 'load' && e.tensor === number(node))));
+    const { expression, reads } = localExpression(users[0]!, (other) => isStored(other) || chain.rows.includes(other), table), tensor = reads.indexOf(node);
+    const loads = (e: Scalar): boolean => subexpressions(e).some((part) => part.kind === 'load' && part.tensor === tensor);
+    const within = outermostReductions(expression.value).filter(loads), nested = within.some((sum) => reductionsIn(sum.body).some(loads));
     return within.length === 1 && !nested;
   };
 

@@ -9,7 +9,7 @@ import type { Node } from '../../dsl/graph/node.ts';
 import { definitionOf } from '../../dsl/ops/table.ts';
 import { streamFits } from '../kernels/stream.ts';
 import { streamOf } from '../kernels/stream-pattern.ts';
-import { tensorExpression } from '../kernels/tensor-expression.ts';
+import { localExpression } from '../kernels/local-expression.ts';
 import { type Facts, type FusionOptions, isContraction, isLeaf } from './facts.ts';
 
 export interface StreamRegion {
@@ -106,8 +106,8 @@ const regionWith = (site: StreamSite, einsum: Node, root: Node, softmax: Softmax
   if (schedule === undefined) return 'this schedule does not stream';
   const region = regionOf(site, einsum, softmax, scores);
   if (typeof region === 'string') return region;
-  const isTensor = (node: Node): boolean => node !== root && (isLeaf(node) || site.stored(node) || region.boundary.has(node));
-  const stream = streamOf(tensorExpression(root, (node) => (isTensor(node) ? node.id : undefined), options.table));
+  const isTensor = (node: Node): boolean => isLeaf(node) || site.stored(node) || region.boundary.has(node);
+  const stream = streamOf(localExpression(root, isTensor, options.table).expression);
   if (typeof stream === 'string') return stream;
   return streamFits(stream, schedule) ? region : 'a row has more elements than a thread can keep in registers';
 };

@@ -21,7 +21,8 @@ import { rowProgramOf, type StageSource } from './row-pattern.ts';
 import { rowProgramKernel, rowRanges } from './row-program.ts';
 import { streamFits, streamKernel } from './stream.ts';
 import { streamOf } from './stream-pattern.ts';
-import { tensorExpression, type TensorExpression } from './tensor-expression.ts';
+import { type Local, localExpression } from './local-expression.ts';
+import type { TensorExpression } from './tensor-expression.ts';
 
 export interface Binding {
   readonly tensor: number;
@@ -108,23 +109,6 @@ const nameOf = (nodes: readonly Node[]): string => {
   return ops.length === 0 ? 'copy' : ops.slice(0, 4).join('_');
 };
 
-interface Local {
-  readonly expression: TensorExpression;
-  /** The tensors that it reads: number i of the expression is `reads[i]`. */
-  readonly reads: readonly number[];
-}
-
-/** The expression of a root with its tensors numbered in order of appearance, so that equal computations have equal keys. */
-const localExpression = (root: Node, tensorOf: (node: Node) => number | undefined, table: OpTable): Local => {
-  const numbers = new Map<number, number>();
-  const expression = tensorExpression(root, (node) => {
-    const tensor = tensorOf(node);
-    if (tensor !== undefined && !numbers.has(tensor)) numbers.set(tensor, numbers.size);
-    return tensor === undefined ? undefined : numbers.get(tensor)!;
-  }, table);
-  return { expression, reads: [...numbers.keys()] };
-};
-
 /** Windows start at multiples of this many elements: 256 bytes for the smallest dtype and more than enough for the others. */
 const ALIGNMENT = 256;
 
@@ -164,15 +148,16 @@ const buildKernels = (expression: TensorExpression, tensors: readonly StoredTens
 const MOST_PIECES = 1024;
 
 /** The kernels of a row program: as few pieces of its groups as fit the bindings. Undefined where not even one group does. */
-const buildProgram = (stages: readonly StageSource[], tensors: ReadonlyMap<number, StoredTensor>, result: number, { profile, schedule }: PlanOptions): readonly Built[] | undefined => {
-  const program = rowProgramOf(stages, (tensor) => tensors.get(tensor)?.shape);
+const buildProgram = (stages: readonly StageSource[], tensors: readonly StoredTensor[], { profile, schedule }: PlanOptions): readonly Built[] | undefined => {
+  const result = tensors.length - 1, outside = result - stages.length + 1;
+  const program = rowProgramOf(stages, (tensor) => (tensor < outside ? tensors[tensor]!.shape : undefined));
   if (typeof program === 'string' || schedule.rowProgram === undefined) throw new Error('invariant: the plan has a row program that is none');
-  const { shape } = tensors.get(result)!, output: Output = { tensor: result, index: (at) => flatten(at, shape) }, groups = program.rows / program.group;
-  const bytesOf = (tensor: number): number => byteSize(tensors.get(tensor)!.dtype);
+  const { shape } = tensors[result]!, output: Output = { tensor: result, index: (at) => flatten(at, shape) }, groups = program.rows / program.group;
+  const bytesOf = (tensor: number): number => byteSize(tensors[tensor]!.dtype);
   for (let parts = 1; parts <= Math.min(groups, MOST_PIECES); parts *= 2) {
     const size = Math.ceil(groups / parts), pieces = Array.from({ length: Math.ceil(groups / size) }, (_, i) => ({ from: i * size, groups: Math.min(size, groups - i * size) }));
     const windows = pieces.map((piece) => new Map([...rowRanges(program, piece, output)].flatMap(([tensor, [min, max]]): readonly (readonly [number, Window])[] => {
-      const { elements } = tensors.get(tensor)!;
+      const { elements } = tensors[tensor]!;
       if (elements * bytesOf(tensor) <= profile.limits.maxStorageBufferBindingSize) return [];
       const start = Math.floor(min / ALIGNMENT) * ALIGNMENT;
       return [[tensor, { start, count: max + 1 - start }]];
@@ -180,11 +165,28 @@ const buildProgram = (stages: readonly StageSource[], tensors: ReadonlyMap<numbe
     if (windows.some((piece) => [...piece].some(([tensor, { count }]) => count * bytesOf(tensor) > profile.limits.maxStorageBufferBindingSize))) continue;
     return pieces.map((piece, i) => {
       const starts = new Map([...windows[i]!].map(([tensor, { start }]) => [tensor, start]));
-      const loop = rowProgramKernel(program, { ...piece, starts }, output, schedule.rowProgram!, (tensor) => tensors.get(tensor)!.dtype);
+      const loop = rowProgramKernel(program, { ...piece, starts }, output, schedule.rowProgram!, (tensor) => tensors[tensor]!.dtype);
       return { loop, workgroups: workgroupsOf(loop, profile.limits.maxComputeWorkgroupsPerDimension), windows: windows[i]! };
     });
   }
   return undefined;
+};
+
+/** Kernels that were made before, in this process: by schedule and limits, then by what they compute. */
+const kept = new WeakMap<OpTable, Map<string, Map<string, readonly Built[] | undefined>>>();
+/** As many kernels are kept for a schedule and limits; then all are forgotten. */
+const MOST_KEPT = 4096;
+const builderFor = ({ table, schedule, profile }: PlanOptions): ((signature: string, build: () => readonly Built[] | undefined) => readonly Built[] | undefined) => {
+  const all = kept.get(table) ?? new Map<string, Map<string, readonly Built[] | undefined>>(), name = JSON.stringify([schedule, profile.limits]);
+  const known = all.get(name) ?? new Map<string, readonly Built[] | undefined>();
+  kept.set(table, all.set(name, known));
+  return (signature, build) => {
+    if (known.has(signature)) return known.get(signature);
+    if (known.size >= MOST_KEPT) known.clear();
+    const made = build();
+    known.set(signature, made);
+    return made;
+  };
 };
 
 export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | readonly CompileError[] => {
@@ -213,22 +215,20 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
     }
   }
   const kernels: PlannedKernel[] = [];
-  const known = new Map<string, readonly Built[] | undefined>();
-  const emit = ({ expression, reads }: Local, tensor: number, root: Node, inside: readonly Node[]): void => {
+  const built = builderFor(options);
+  const emit = ({ expression, signature }: Pick<Local, 'expression' | 'signature'>, reads: readonly number[], tensor: number, root: Node, inside: readonly Node[]): void => {
     const output = tensors.get(tensor)!;
     if (output.elements === 0) return;
     const all = [...reads.map((read) => tensors.get(read)!), output];
-    const key = JSON.stringify([expression.axes.map((axis) => axis.extent), expression.value.key, all.map(({ dtype, elements }) => [dtype, elements]), output.shape]);
-    if (!known.has(key)) known.set(key, buildKernels(expression, all, options));
-    addKernels(known.get(key), root, inside, (local) => all[local]!.id);
+    addKernels(built(`${signature} ${JSON.stringify([all.map(({ dtype, elements }) => [dtype, elements]), output.shape])}`, () => buildKernels(expression, all, options)), root, inside, (local) => all[local]!.id);
   };
-  const addKernels = (built: readonly Built[] | undefined, root: Node, inside: readonly Node[], tensorOf: (local: number) => number): void => {
-    if (built === undefined) {
+  const addKernels = (made: readonly Built[] | undefined, root: Node, inside: readonly Node[], tensorOf: (local: number) => number): void => {
+    if (made === undefined) {
       errors.push(limitError(`the kernel of ${root.op} [${root.shape.join(', ')}] in '${root.scope}'`, countOf(shapeOf(root)) * byteSize(root.dtype), 'maxStorageBufferBindingSize', binding, 'no axis splits it; use a smaller batch or image'));
       return;
     }
     const name = nameOf(inside);
-    for (const { loop, workgroups, windows } of built) {
+    for (const { loop, workgroups, windows } of made) {
       if (workgroups.some((n) => n > profile.limits.maxComputeWorkgroupsPerDimension)) {
         errors.push({ kind: 'limit', message: `the kernel of ${root.op} [${root.shape.join(', ')}] in '${root.scope}' needs ${workgroups.join(' x ')} workgroups, more than the adapter's maxComputeWorkgroupsPerDimension of ${profile.limits.maxComputeWorkgroupsPerDimension}; use a smaller batch` });
       }
@@ -239,13 +239,15 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
   };
 
   const emitProgram = (root: Node, rows: readonly Node[]): void => {
-    const { inside } = kernelNodes(root, isStored);
-    addKernels(buildProgram(stagesOf(root, rows, isStored, table, (node) => position.get(node)!), tensors, position.get(root)!, options), root, inside, (tensor) => tensor);
+    const { inside } = kernelNodes(root, isStored), { stages, reads, signature } = stagesOf(root, rows, isStored, table);
+    const all = [...reads, ...rows, root].map((node) => ({ node, id: position.get(node)!, shape: shapeOf(node), elements: countOf(shapeOf(node)), dtype: tensors.get(position.get(node)!)?.dtype ?? node.dtype }));
+    addKernels(built(`${signature} ${JSON.stringify(all.map(({ dtype }) => dtype))}`, () => buildProgram(stages, all, options)), root, inside, (local) => all[local]!.id);
   };
   for (const root of fusion.roots) {
     const rows = fusion.rowPrograms.get(root);
     if (rows !== undefined) { emitProgram(root, rows); continue; }
-    emit(localExpression(root, (node) => (node !== root && isStored(node) ? position.get(node)! : undefined), table), position.get(root)!, root, kernelNodes(root, isStored).inside);
+    const local = localExpression(root, isStored, table);
+    emit(local, local.reads.map((node) => position.get(node)!), position.get(root)!, root, kernelNodes(root, isStored).inside);
   }
 
   // an output that is an input, or the same tensor as another output, is copied: every output has memory of its own
@@ -257,7 +259,7 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
     const expression = { axes: flat, value: S.load(0, ofVariable(flat[0]!), node.dtype), variable };
     const whole = tensors.get(copy)!;
     tensors.set(copy, { ...whole, shape: [whole.elements] });
-    emit({ expression, reads: [tensor] }, copy, node, []);
+    emit({ expression, signature: `copy ${node.dtype}` }, [tensor], copy, node, []);
     return copy;
   });
   return errors.length > 0 ? errors : { tensors, kernels, outputs, fusion };

@@ -137,8 +137,15 @@ const keyValuesOf = (parts: readonly Scalar[], keys: readonly Variable[], allowe
 
 const wide = (variables: readonly Variable[]): readonly Variable[] => variables.filter((v) => v.extent > 1);
 
-/** The stream of an expression, or why there is none. */
-export const streamOf = ({ axes, value }: TensorExpression): Stream | NoStream => {
+const found = new WeakMap<Scalar, Stream | NoStream>();
+/** The stream of an expression, or why there is none. Asked for while planning and again when the kernel is made. */
+export const streamOf = (expression: TensorExpression): Stream | NoStream => {
+  const known = found.get(expression.value) ?? findStream(expression);
+  found.set(expression.value, known);
+  return known;
+};
+
+const findStream = ({ axes, value }: TensorExpression): Stream | NoStream => {
   const whole = canonical(value);
   const maxima = reductionsIn(whole).filter((r) => r.monoid === 'max' && r.type === 'f32' && r.over.length > 0);
   const maximum = maxima.find((r) => subexpressions(whole).some((part) => part.kind === 'unary' && part.op === 'exp' && part.a.kind === 'binary' && part.a.op === 'sub' && part.a.b.key === r.key));

@@ -48,6 +48,17 @@ const keyOf = (attribute: Attribute): string =>
   : typeof attribute === 'object' && 'literal' in attribute ? `#${attribute.key}`
   : JSON.stringify(attribute);
 
+const attributeTexts = new WeakMap<Node, string>();
+/** The attributes of a node as text: equal texts mean equal attributes. */
+export const attributesKey = (node: Node): string => {
+  const known = attributeTexts.get(node);
+  if (known !== undefined) return known;
+  const text = attributesText(node.attributes);
+  attributeTexts.set(node, text);
+  return text;
+};
+const attributesText = (attributes: Attributes): string => `{${Object.keys(attributes).sort().map((name) => `${name}:${keyOf(attributes[name]!)}`).join(',')}}`;
+
 let scope: readonly string[] = [];
 /** Runs `body`; the nodes it makes carry `name` in their scope. */
 export const scoped = <A>(name: string, body: () => A): A => {
@@ -65,8 +76,7 @@ export const inScopeOf = <A>(node: Node, body: () => A): A => {
 
 /** The one place where nodes come into being. Shape and dtype must be the op's inferred type. */
 export const intern = (op: string, inputs: readonly Node[], attributes: Attributes, type: TensorType): Node => {
-  const names = Object.keys(attributes).sort();
-  const key = `${op}(${inputs.map((input) => input.id).join(',')}){${names.map((name) => `${name}:${keyOf(attributes[name]!)}`).join(',')}}${type.dtype}[${type.shape.join(',')}]`;
+  const key = `${op}(${inputs.map((input) => input.id).join(',')})${attributesText(attributes)}${type.dtype}[${type.shape.join(',')}]`;
   const known = interned.get(key)?.deref();
   if (known !== undefined) return known;
   const node: Node = Object.freeze({ op, inputs, attributes, shape: type.shape, dtype: type.dtype, id: nextId++, scope: scope.join('/') });

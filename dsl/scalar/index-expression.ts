@@ -87,9 +87,9 @@ const ofAtom = (atom: Atom): Index => {
 
 export const integer = (value: number): Index => make([], value);
 
-/** Makes loop variables with ids 0, 1, 2, ... */
-export const variableSupply = (): ((extent: number) => Variable) => {
-  let next = 0;
+/** Makes loop variables with ids that count up, from 0 unless it is told otherwise. */
+export const variableSupply = (first = 0): ((extent: number) => Variable) => {
+  let next = first;
   return (extent) => ({ kind: 'variable', id: next++, extent });
 };
 export const ofVariable = (v: Variable): Index => ofAtom(v);

@@ -1,0 +1,67 @@
+/** The cost of kernels, against what can be counted by hand: on every schedule, on sizes that no tile divides. */
+import * as E from 'fp-ts/Either';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { makeGraph } from '../../dsl/graph/graph.ts';
+import type { Node } from '../../dsl/graph/node.ts';
+import { add, gather, index, input, matmul, mul, reshape, rmsNorm, softmax, sum } from '../../dsl/index.ts';
+import { type Compilation, explain } from '../compile.ts';
+import { PROFILES } from '../profile.ts';
+import { costsOf, type KernelCost } from './cost.ts';
+
+type Adapter = 'cpu' | 'gpu';
+
+const made = (output: Node, adapter: Adapter, sizes: Readonly<Record<string, number>> = {}): Compilation => {
+  const result = explain(makeGraph({ y: output }), { profile: PROFILES[adapter], sizes });
+  if (E.isLeft(result)) throw new Error(result.left[0].message);
+  return result.right;
+};
+const costs = (...built: Parameters<typeof made>): readonly KernelCost[] => costsOf(made(...built).kernels);
+const product = matmul(input('x', ['M', 'K']), input('w', ['K', 'N']));
+const size = fc.integer({ min: 2, max: 70 });
+
+describe.each(['cpu', 'gpu'] as const)('on the %s schedule', (adapter) => {
+  test('a matmul that tiles divide takes 2mkn operations, and each element crosses once', () => {
+    fc.assert(fc.property(size, size, size, (a, b, c) => {
+      const [M, K, N] = [32 * a, 4 * b, 32 * c];
+      expect(costs(product, adapter, { M, K, N })).toMatchObject([{ flops: 2 * M * K * N, bytes: 4 * (M * K + K * N + M * N) }]);
+    }), { numRuns: 20 });
+  });
+
+  test('a matmul of any size works at most a tile beyond the edge, and counts no byte twice there', () => {
+    fc.assert(fc.property(size, size, size, (M, K, N) => {
+      const [cost] = costs(product, adapter, { M, K, N });
+      const rounded = (n: number): number => Math.ceil(n / 8) * 8;
+      expect(cost!.flops).toBeGreaterThanOrEqual(2 * M * K * N);
+      expect(cost!.flops).toBeLessThanOrEqual(2 * rounded(M) * rounded(K) * rounded(N));
+      expect(cost!.bytes).toBe(4 * (M * K + K * N + M * N));
+    }), { numRuns: 40 });
+  });
+
+  test('an epilogue adds its operations and its operands', () => {
+    expect(costs(mul(add(product, input('b', ['N'])), 3), adapter, { M: 64, K: 32, N: 96 }))
+      .toMatchObject([{ flops: 2 * 64 * 32 * 96 + 2 * 64 * 96, bytes: 4 * (64 * 32 + 32 * 96 + 64 * 96 + 96) }]);
+  });
+
+  test('element by element: one operation for each', () => {
+    const [x, y] = [input('x', [7, 12]), input('y', [7, 12])];
+    expect(costs(add(mul(x, y), x), adapter)).toMatchObject([{ flops: 2 * 84, bytes: 3 * 4 * 84 }]);
+  });
+
+  test('rows: reading twice in one kernel is one crossing', () => {
+    const rows = 5, n = 256, x = input('x', [5, 256]);
+    expect(costs(sum(x, 1), adapter)[0]!.bytes).toBe(4 * (rows * n + rows));
+    const [soft] = costs(softmax(x, -1), adapter);
+    expect(soft!.bytes).toBe(2 * 4 * rows * n);
+    expect(soft!.flops).toBeGreaterThanOrEqual(4 * rows * n); // max, minus, exp, sum, times
+    expect(soft!.flops).toBeLessThanOrEqual(8 * rows * n);
+    expect(costs(rmsNorm(x, input('g', [256]), 1e-6), adapter)[0]!.bytes).toBe(4 * (2 * rows * n + n));
+  });
+
+  test('a view reads the part that it shows: a row of a table, a third of a projection', () => {
+    const table = input('table', [1001, 64]), rows = input('rows', [3], 'i32');
+    expect(costs(gather(table, rows, 0), adapter)[0]!.bytes).toBe(4 * (3 + 2 * 3 * 64));
+    const qkv = reshape(input('qkv', [8, 96]), [8, 3, 32]);
+    expect(costs(softmax(index(qkv, 1, 1), -1), adapter)[0]!.bytes).toBe(2 * 4 * 8 * 32);
+  });
+});

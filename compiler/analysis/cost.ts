@@ -1,0 +1,132 @@
+/**
+ * What a kernel costs, read off its loop form: arithmetic operations, and distinct bytes of its tensors.
+ *
+ * Operations are those that run, also beyond the edge of a tile, with equal parts of one statement counted once. Bytes are those that must
+ * cross the memory bus at least once, were caches perfect. Both are the same for equal loops, so that a deep model takes no longer than its
+ * different kernels. Example: a matmul of m x k by k x n takes 2mkn operations and 4(mk + kn + mn) bytes.
+ */
+import { byteSize } from '../../dsl/dtype.ts';
+import { type Atom, atomRange, type Index } from '../../dsl/scalar/index-expression.ts';
+import type { LoopKernel, Statement } from '../../dsl/scalar/loop.ts';
+import { extentOf, subexpressions } from '../../dsl/scalar/rewrite.ts';
+import type { BinaryScalarOp, Scalar } from '../../dsl/scalar/scalar.ts';
+import type { KernelPlan, PlannedKernel } from '../kernels/plan-kernels.ts';
+
+export interface KernelCost {
+  /** Arithmetic operations on elements; comparing, choosing and finding indices are free. */
+  readonly flops: number;
+  /** Distinct bytes read and written, for each binding. */
+  readonly traffic: readonly number[];
+  /** Their sum. */
+  readonly bytes: number;
+}
+
+/** Operations per byte: what a roofline is plotted over. */
+export const intensityOf = ({ flops, bytes }: Pick<KernelCost, 'flops' | 'bytes'>): number => (bytes === 0 ? 0 : flops / bytes);
+
+const FREE: ReadonlySet<BinaryScalarOp> = new Set<BinaryScalarOp>(['eq', 'lt', 'le', 'and', 'or']);
+
+/** Operations of one expression without its parts. A dot of n lanes is n products and n - 1 sums; what adds it to an accumulator is the nth. */
+const operations = (e: Scalar): number => {
+  switch (e.kind) {
+    case 'unary': return e.op === 'not' || e.op === 'bitsToFloat' || e.op === 'floatToBits' ? 0 : e.lanes;
+    case 'binary': return FREE.has(e.op) ? 0 : e.lanes;
+    case 'dot': return 2 * e.a.lanes - 1;
+    default: return 0;
+  }
+};
+
+const isNumber = (e: Scalar): boolean => e.kind === 'constant' || (e.kind === 'index' && e.index.terms.length === 0);
+const numberOf = (e: Scalar): number => (e.kind === 'constant' ? e.value : e.kind === 'index' ? e.index.constant : NaN);
+
+/** The part of the time in which a condition holds, for bounds of an index, whose values are about equally frequent; else always. */
+const shareOf = (condition: Scalar): number => {
+  if (condition.kind === 'binary' && condition.op === 'and') return shareOf(condition.a) * shareOf(condition.b);
+  if (condition.kind !== 'binary' || condition.a.kind !== 'index' || !isNumber(condition.b)) return 1;
+  const { min, max } = condition.a.index, count = max - min + 1, limit = numberOf(condition.b);
+  const holding = condition.op === 'lt' ? limit - min : condition.op === 'le' ? limit - min + 1 : condition.op === 'eq' ? 1 : count;
+  return Math.min(1, Math.max(0, holding / count));
+};
+
+const spanOf = (atom: Atom): number => {
+  const [low, high] = atomRange(atom);
+  return high - low + 1;
+};
+/** Values that an index takes at most: `64*(i / 8) + i % 8` takes as many as its quotient times its remainder. */
+const valuesOf = ({ terms, min, max }: Index): number => Math.min(max - min + 1, terms.reduce((product, { atom }) => product * spanOf(atom), 1));
+
+/** An index without the names of its variables: two loops over the same rows, one behind the other, read the same places. */
+const placesOf = ({ terms, constant }: Index): string => `${terms.map(({ atom, coefficient }) => `${coefficient}*${atomPlaces(atom)}`).sort().join('+')}+${constant}`;
+const atomPlaces = (atom: Atom): string =>
+  atom.kind === 'variable' ? `v${atom.extent}` : atom.kind === 'value' ? atom.of.key
+  : `${atom.kind}(${placesOf(atom.of)},${atom.kind === 'clamp' ? `${atom.min},${atom.max}` : atom.by})`;
+
+/** Places of one tensor that a kernel touches. */
+interface Reach {
+  /** Places that are counted already. */
+  readonly seen: Set<string>;
+  elements: number;
+  min: number;
+  max: number;
+}
+
+interface Count {
+  flops: number;
+  readonly reached: Map<number, Reach>;
+}
+
+const touch = ({ reached }: Count, tensor: number, index: Index, lanes: number, times: number): void => {
+  const reach = reached.get(tensor) ?? { seen: new Set(), elements: 0, min: Infinity, max: -Infinity };
+  reached.set(tensor, reach);
+  const key = `${lanes} ${placesOf(index)}`;
+  if (reach.seen.has(key)) return;
+  reach.seen.add(key);
+  reach.elements += Math.min(valuesOf(index), times) * lanes;
+  reach.min = Math.min(reach.min, index.min);
+  reach.max = Math.max(reach.max, index.max + lanes - 1);
+};
+
+const countExpression = (count: Count, root: Scalar, times: number): void => {
+  for (const e of subexpressions(root)) {
+    count.flops += operations(e) * times;
+    if (e.kind === 'load') touch(count, e.tensor, e.index, e.lanes, times);
+  }
+};
+
+/** Any kind of statement: what it repeats, what it computes, what it stores. */
+const countStatement = (count: Count, statement: Statement, times: number): void => {
+  if (statement.kind === 'if') countExpression(count, statement.condition, times);
+  if ('value' in statement) countExpression(count, statement.value, times);
+  if (statement.kind === 'store') touch(count, statement.tensor, statement.index, statement.value.lanes, times);
+  if (statement.kind === 'combine') count.flops += times; // one operation for each thread but one of a workgroup
+  if ('body' in statement) {
+    const inner = times * (statement.kind === 'for' ? statement.variable.extent : statement.kind === 'if' ? shareOf(statement.condition) : 1);
+    for (const part of statement.body) countStatement(count, part, inner);
+  }
+};
+
+/** Operations of a loop, and the elements of each of its tensors that it touches. */
+const countLoop = (loop: LoopKernel): { readonly flops: number; readonly elements: readonly number[] } => {
+  const count: Count = { flops: 0, reached: new Map() };
+  const threads = extentOf(loop.thread) * (loop.lane?.extent ?? 1);
+  for (const statement of loop.body) countStatement(count, statement, threads);
+  const elements = loop.tensors.map(({ tensor }) => {
+    const reach = count.reached.get(tensor);
+    return reach === undefined ? 0 : Math.min(reach.elements, reach.max - reach.min + 1);
+  });
+  return { flops: Math.round(count.flops), elements };
+};
+
+/** The cost of each kernel of a plan, in its order. */
+export const costsOf = ({ kernels, tensors }: Pick<KernelPlan, 'kernels' | 'tensors'>): readonly KernelCost[] => {
+  const known = new Map<LoopKernel, ReturnType<typeof countLoop>>();
+  return kernels.map(({ loop, bindings }: PlannedKernel): KernelCost => {
+    const counted = known.get(loop) ?? countLoop(loop);
+    known.set(loop, counted);
+    const traffic = bindings.map(({ tensor, window }, i) => {
+      const { elements, dtype } = tensors.get(tensor)!; // a binding is of a stored tensor
+      return Math.min(window?.count ?? elements, counted.elements[i]!) * byteSize(dtype); // one binding for each of the loop's tensors
+    });
+    return { flops: counted.flops, traffic, bytes: traffic.reduce((a, b) => a + b, 0) };
+  });
+};

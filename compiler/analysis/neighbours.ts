@@ -4,7 +4,6 @@
  * Fusion gives a reason for each tensor that it stores (`FusionPlan.reasons`); here it becomes a sentence for people. A reason that has no
  * sentence is shown as it is.
  */
-import type { Node } from '../../dsl/graph/node.ts';
 import type { KernelPlan, PlannedKernel } from '../kernels/plan-kernels.ts';
 import { isLeaf } from '../fusion/facts.ts';
 
@@ -17,20 +16,16 @@ export interface Neighbours {
   readonly reason: string;
 }
 
-/** The binding that a kernel writes; undefined where there is none. */
-const writtenBy = ({ loop, bindings }: PlannedKernel): number | undefined =>
-  bindings[loop.tensors.findIndex(({ access }) => access === 'read_write')]?.tensor;
-
-/** The tensors that a kernel writes, and those that it reads, each once. */
+/** The tensors that a kernel reads and writes, each once. */
 export const portsOf = ({ loop, bindings }: PlannedKernel): { readonly reads: readonly number[]; readonly writes: readonly number[] } => {
   const of = (access: 'read' | 'read_write'): readonly number[] => [...new Set(bindings.filter((_, i) => loop.tensors[i]?.access === access).map(({ tensor }) => tensor))];
   return { reads: of('read'), writes: of('read_write') };
 };
 
-/** Why the tensor that a kernel writes has memory of its own. */
-export const reasonOf = (plan: Pick<KernelPlan, 'tensors' | 'fusion'>, kernel: PlannedKernel): string => {
-  const tensor = writtenBy(kernel), node: Node | undefined = tensor === undefined ? undefined : plan.tensors.get(tensor)?.node;
-  return (node === undefined || isLeaf(node) ? undefined : plan.fusion.reasons.get(node)) ?? 'a copy';
+/** Why a tensor has memory of its own. */
+export const reasonFor = ({ tensors, fusion }: Pick<KernelPlan, 'tensors' | 'fusion'>, tensor: number): string => {
+  const node = tensors.get(tensor)?.node;
+  return (node === undefined || isLeaf(node) ? undefined : fusion.reasons.get(node)) ?? 'a copy';
 };
 
 /** All pairs of neighbours, in the order in which they run. Kernels that write parts of one tensor are each a producer of it. */
@@ -40,9 +35,13 @@ export const neighboursOf = (plan: Pick<KernelPlan, 'kernels' | 'tensors' | 'fus
   plan.kernels.forEach((kernel, consumer) => {
     const { reads, writes } = portsOf(kernel);
     for (const tensor of reads) {
-      for (const producer of writers.get(tensor) ?? []) pairs.push({ producer, consumer, tensor, reason: reasonOf(plan, plan.kernels[producer]!) });
+      for (const producer of writers.get(tensor) ?? []) pairs.push({ producer, consumer, tensor, reason: reasonFor(plan, tensor) });
     }
-    for (const tensor of writes) writers.set(tensor, [...(writers.get(tensor) ?? []), consumer]);
+    for (const tensor of writes) {
+      const known = writers.get(tensor);
+      if (known === undefined) writers.set(tensor, [consumer]);
+      else known.push(consumer);
+    }
   });
   return pairs;
 };
@@ -54,8 +53,10 @@ const SENTENCES: readonly Sentence[] = [
   [/^output$/, () => 'it is a result of the program, so it must be in memory in the end'],
   [/^fusion is off$/, () => 'fusion is switched off, so each operation has a kernel of its own'],
   [/^contraction: several kernels read it$/, () => 'it is the result of a matrix product that several kernels need; joined to each of them, the product would be computed again in each'],
+  [/^contraction: its user (reshape|permute|slice|expand|concat|pad) is not elementwise$/, (op) =>
+    `it is the result of a matrix product, and what comes next puts its elements elsewhere (${op}): a product takes along only what is computed of each element in its place`],
   [/^contraction: its user (\w+) is not elementwise$/, (op) =>
-    `it is the result of a matrix product, and what comes next (${op}) needs more than the one element at hand: a product takes along only what follows element by element`],
+    `it is the result of a matrix product, and what comes next (${op}) needs many of its elements at once, while each thread of a product holds only a few`],
   [/^contraction: its user (\w+) has another shape$/, (op) => `it is the result of a matrix product, and what comes next (${op}) repeats its elements: joined, each would be computed many times`],
   [/^contraction: the kernel of (\w+) already has a (\w+)$/, (op, core) =>
     `it is the result of a matrix product, and the kernel of ${op} is already built around a ${core}: a kernel has one main loop, laid out for one of them`],

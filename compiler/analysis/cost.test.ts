@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { makeGraph } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
-import { add, gather, index, input, matmul, mul, reshape, rmsNorm, softmax, sum } from '../../dsl/index.ts';
+import { add, gather, index, input, matmul, mul, reshape, rmsNorm, rope, softmax, sum } from '../../dsl/index.ts';
 import { type Compilation, explain } from '../compile.ts';
 import { PROFILES } from '../profile.ts';
 import { costsOf, type KernelCost } from './cost.ts';
@@ -61,6 +61,8 @@ describe.each(['cpu', 'gpu'] as const)('on the %s schedule', (adapter) => {
   test('a view reads the part that it shows: a row of a table, a third of a projection', () => {
     const table = input('table', [1001, 64]), rows = input('rows', [3], 'i32');
     expect(costs(gather(table, rows, 0), adapter)[0]!.bytes).toBe(4 * (3 + 2 * 3 * 64));
+    const heads = reshape(input('qkv', [8, 192]), [8, 3, 2, 32]), q = rope(rmsNorm(index(heads, 1, 0), input('g', [32]), 1e-6), input('cos', [2, 16]), input('sin', [2, 16]));
+    expect(costs(q, adapter)[0]!.traffic).toContain(4 * 8 * 64); // read for the norm, and twice for the turn
     const qkv = reshape(input('qkv', [8, 96]), [8, 3, 32]);
     expect(costs(softmax(index(qkv, 1, 1), -1), adapter)[0]!.bytes).toBe(2 * 4 * 8 * 32);
   });

@@ -6,7 +6,7 @@
  * different kernels. Example: a matmul of m x k by k x n takes 2mkn operations and 4(mk + kn + mn) bytes.
  */
 import { byteSize } from '../../dsl/dtype.ts';
-import { type Atom, atomRange, type Index } from '../../dsl/scalar/index-expression.ts';
+import { type Atom, atomRange, type Index, type Term } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel, Statement } from '../../dsl/scalar/loop.ts';
 import { extentOf, subexpressions } from '../../dsl/scalar/rewrite.ts';
 import type { BinaryScalarOp, Scalar } from '../../dsl/scalar/scalar.ts';
@@ -55,20 +55,36 @@ const spanOf = (atom: Atom): number => {
 /** Values that an index takes at most: `64*(i / 8) + i % 8` takes as many as its quotient times its remainder. */
 const valuesOf = ({ terms, min, max }: Index): number => Math.min(max - min + 1, terms.reduce((product, { atom }) => product * spanOf(atom), 1));
 
-/** An index without the names of its variables: two loops over the same rows, one behind the other, read the same places. */
-const placesOf = ({ terms, constant }: Index): string => `${terms.map(({ atom, coefficient }) => `${coefficient}*${atomPlaces(atom)}`).sort().join('+')}+${constant}`;
-const atomPlaces = (atom: Atom): string =>
-  atom.kind === 'variable' ? `v${atom.extent}` : atom.kind === 'value' ? atom.of.key
-  : `${atom.kind}(${placesOf(atom.of)},${atom.kind === 'clamp' ? `${atom.min},${atom.max}` : atom.by})`;
+/**
+ * The lattice that an index runs through: its terms without the names of variables, and without constants, since indices of one tile differ
+ * in those alone. A clamp counts as what it clamps.
+ */
+const latticeOf = ({ terms }: Index): string => terms.flatMap((term) => latticeTerms(term, 1)).sort().join('+');
+const latticeTerms = ({ atom, coefficient }: Pick<Term, 'atom' | 'coefficient'>, scale: number): readonly string[] =>
+  atom.kind === 'clamp' ? atom.of.terms.flatMap((inner) => latticeTerms(inner, scale * coefficient)) : [`${scale * coefficient}*${latticeAtom(atom)}`];
+const latticeAtom = (atom: Atom): string =>
+  atom.kind === 'variable' ? `v${atom.extent}` : atom.kind === 'value' ? atom.of.key : `${atom.kind}(${latticeOf(atom.of)},${atom.kind === 'clamp' ? '' : atom.by})`;
+/** An index with its constants, but without names: two loops over the same rows, one behind the other, have the same. */
+const placesOf = (index: Index): string => `${index.min} ${index.max} ${latticeOf(index)}`;
 
 /** Places of one tensor that a kernel touches. */
 interface Reach {
   /** Places that are counted already. */
   readonly seen: Set<string>;
-  elements: number;
+  /** Elements of each lattice. */
+  readonly lattices: Map<string, number>;
   min: number;
   max: number;
 }
+
+/**
+ * Distinct elements. Tiles of one lattice are apart, and so is what a last, narrower loop reads; but a lattice as large as another is the
+ * same rows read in another way (a norm reads its row twice): whole repeats count once.
+ */
+const distinct = ({ lattices, min, max }: Reach): number => {
+  const counts = [...lattices.values()], sum = counts.reduce((a, b) => a + b, 0), largest = Math.max(...counts);
+  return Math.min(max - min + 1, Math.round(sum / Math.max(1, Math.floor(sum / Math.max(1, largest)))));
+};
 
 interface Count {
   flops: number;
@@ -76,12 +92,13 @@ interface Count {
 }
 
 const touch = ({ reached }: Count, tensor: number, index: Index, lanes: number, times: number): void => {
-  const reach = reached.get(tensor) ?? { seen: new Set(), elements: 0, min: Infinity, max: -Infinity };
+  const reach = reached.get(tensor) ?? { seen: new Set(), lattices: new Map(), min: Infinity, max: -Infinity };
   reached.set(tensor, reach);
-  const key = `${lanes} ${placesOf(index)}`;
-  if (reach.seen.has(key)) return;
-  reach.seen.add(key);
-  reach.elements += Math.min(valuesOf(index), times) * lanes;
+  const places = `${lanes} ${placesOf(index)}`;
+  if (reach.seen.has(places)) return;
+  reach.seen.add(places);
+  const lattice = `${lanes} ${latticeOf(index)}`;
+  reach.lattices.set(lattice, (reach.lattices.get(lattice) ?? 0) + Math.min(valuesOf(index), times) * lanes);
   reach.min = Math.min(reach.min, index.min);
   reach.max = Math.max(reach.max, index.max + lanes - 1);
 };
@@ -112,7 +129,7 @@ const countLoop = (loop: LoopKernel): { readonly flops: number; readonly element
   for (const statement of loop.body) countStatement(count, statement, threads);
   const elements = loop.tensors.map(({ tensor }) => {
     const reach = count.reached.get(tensor);
-    return reach === undefined ? 0 : Math.min(reach.elements, reach.max - reach.min + 1);
+    return reach === undefined ? 0 : distinct(reach);
   });
   return { flops: Math.round(count.flops), elements };
 };

@@ -49,8 +49,8 @@ const groupHtml = (group: BlockGroup, whole: readonly number[], isOpen: boolean,
   const own = timesOn(context.rooflines, first.kernels), about = context.aboutPart(first.name);
   const flops = all.reduce((sum, kernel) => sum + kernel.flops, 0);
   return html`<details class="block"${isOpen ? html` open` : undefined}>
-<summary><span class="title">${groupTitle(group)}</span><span class="facts">${plural(all.length, 'kernel')}${repeats.length > 0 ? `, ${showCount(first.kernels.length)} each` : ''} · ${showFlops(flops)}</span><span class="times">${timesOf(all, whole, context)}</span></summary>
-${about === undefined ? undefined : html`<p class="part-about">${about}</p>`}<div class="flow">${arcsOf(first.kernels, context.report.neighbours)}<ol>${first.kernels.map((kernel) => rowOf(kernel, first.name, own, context))}</ol></div>
+<summary><span class="title">${groupTitle(group)}</span><span class="facts">${plural(all.length, 'kernel')}${repeats.length > 0 ? `, ${showCount(first.kernels.length)} each` : ''} · ${showFlops(flops)}</span><span class="times">${timesOf(all, whole, context)}</span>${about === undefined ? undefined : html`<span class="part-about">${about}</span>`}</summary>
+<div class="flow">${arcsOf(first.kernels, context.report.neighbours)}<ol>${first.kernels.map((kernel) => rowOf(kernel, first.name, own, context))}</ol></div>
 ${othersOf(group)}</details>`;
 };
 

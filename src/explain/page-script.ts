@@ -62,6 +62,7 @@ const show = (k) => {
     repeats.length === 0 ? undefined : el('p', { className: 'facts' }, 'the same text as ', ...links(repeats.slice(0, 24)), repeats.length > 24 ? ', …' : ''),
     el('h3', { textContent: 'Lines of the model that it computes' }),
     ...(kernel.sources.length === 0 ? [el('p', { className: 'facts', textContent: 'The source is not known here; it is part of ' + kernel.path + '.' })] : kernel.sources.map((source) => sourceItem(value(source)))),
+    kernel.callers.length === 0 ? undefined : el('details', {}, el('summary', { textContent: 'called from' }), ...kernel.callers.map((source) => sourceItem(value(source)))),
     el('h3', { textContent: 'Tensors' }), table(['', '', 'tensor', 'type', 'bytes', 'from'], kernel.ports.map((port, i) => portRow([port, kernel.own[i]]))),
     el('h3', { textContent: 'Why it is a kernel of its own' }), el('p', { className: 'facts', textContent: 'What it writes is in memory because ' + value(kernel.reason) + '.' }),
     before.length === 0 ? undefined : el('h3', { textContent: 'Neighbours before it' }), before.length === 0 ? undefined : neighbourList(k, before),
@@ -77,6 +78,12 @@ const follow = () => {
   const found = /^#k(\d+)$/.exec(location.hash);
   if (found !== null && kernels[found[1]] !== undefined) show(Number(found[1]));
   else if (sheet.open) sheet.close();
+  // a node of the graph lies in a closed block
+  const node = /^#n\d+$/.test(location.hash) ? document.querySelector(location.hash) : null;
+  if (node !== null) {
+    node.closest('details').open = true;
+    node.scrollIntoView({ block: 'center' });
+  }
 };
 addEventListener('hashchange', follow);
 sheet.addEventListener('close', () => { if (/^#k\d/.test(location.hash)) history.pushState(null, '', location.pathname + location.search); });

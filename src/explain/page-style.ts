@@ -46,7 +46,7 @@ section{margin-top:58px}
 .title{font-weight:600}.title code{font-size:15px}.badge{display:inline-block;margin-left:6px;padding:0 9px;border-radius:20px;background:color-mix(in srgb,var(--accent) 13%,transparent);color:var(--accent);font-size:12.5px;line-height:21px}
 .facts{color:var(--soft);font-size:14px}.block>summary .times{margin-left:auto}
 .times{font-size:13.5px;color:var(--soft)}.times .on{display:flex;gap:10px;align-items:center}.times .share{width:50px;text-align:right;color:var(--ink)}.times .time{width:66px;text-align:right}
-.part-about{margin:0;padding:0 16px 10px 33px;color:var(--soft);font-size:15px}
+.part-about{flex:0 0 100%;padding-left:19px;color:var(--soft);font-size:14.5px}
 .flow{position:relative;padding:2px 16px 12px 10px;border-top:1px solid var(--line)}.flow ol{margin:0 0 0 84px;padding:0;list-style:none}
 .arcs{position:absolute;left:10px;top:2px;overflow:visible}.arc{fill:none;stroke:var(--accent);stroke-width:1.6;opacity:.5}.arc:hover,.stub:hover{opacity:1;stroke-width:3}.stub{fill:none;stroke:var(--faint);stroke-width:1.4;stroke-dasharray:3 3;opacity:.8}.knot{fill:var(--paper);stroke:var(--accent);stroke-width:1.8}
 .row{display:flex;gap:12px;align-items:center;height:34px;white-space:nowrap;border-bottom:1px solid color-mix(in srgb,var(--line) 60%,transparent)}.row:last-child{border-bottom:0}
@@ -74,6 +74,8 @@ dialog{width:min(880px,100vw);height:100vh;max-height:none;max-width:none;margin
 .sheet .facts{margin:2px 0 0}.sheet pre{margin:0;padding:12px 14px;background:var(--code);border-radius:10px;overflow:auto;font:12.8px/1.5 var(--mono);max-height:62vh;tab-size:2}
 .sheet table{font-size:13.5px}.sheet td,.sheet th{padding:4px 8px}.sheet ul{margin:0;padding:0;list-style:none}.sheet li{padding:4px 0}.sheet .why{color:var(--soft)}
 .source{display:grid;grid-template-columns:minmax(0,1fr);margin-bottom:8px}.source .at{font:13px/1.5 var(--mono);color:var(--soft)}.source pre{padding:7px 12px}
+.sheet summary{cursor:pointer;color:var(--soft);font-size:14px;margin:2px 0 6px}
+.graph{margin:0;padding:4px 16px 14px;list-style:none;border-top:1px solid var(--line);overflow-x:auto;font:12.8px/1.75 var(--mono);white-space:nowrap}.graph li:target{background:color-mix(in srgb,var(--accent) 14%,transparent)}.graph .type{color:var(--type)}.graph .attributes{color:var(--faint)}.graph .stored{font-weight:700}.graph .op{color:var(--keyword)}.graph .kernel{float:right;margin-left:8px}
 .t-k{color:var(--keyword)}.t-t{color:var(--type)}.t-n{color:var(--number)}.t-c{color:var(--comment)}
 #tip{position:fixed;z-index:20;max-width:420px;padding:7px 11px;border-radius:8px;background:#1c2024;color:#f3f5f7;font-size:13px;line-height:1.4;white-space:pre-line;pointer-events:none;box-shadow:0 4px 18px #0006}
 @media(max-width:760px){main{padding:12px 14px 60px}section{margin-top:44px}.picker{margin-left:0}.picker legend{display:none}.row .inside{min-width:0;max-width:96px;overflow:hidden;text-overflow:ellipsis}.row .times .bar,.row .times .time{display:none}.flow{padding-right:10px}.block>summary .times{margin-left:0}.col-intensity,td:nth-child(6){display:none}.sheet{padding:14px 14px 50px}.find{margin-left:0}.tile strong{font-size:22px}.tiles{grid-template-columns:repeat(auto-fit,minmax(136px,1fr))}}

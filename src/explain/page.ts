@@ -9,6 +9,7 @@ import { plural, showBytes, showCount, showFlops, showIntensity, showLarge, show
 import { type Html, html, raw } from './html.ts';
 import { sameKernels, totalTime } from './kinds.ts';
 import { blocksSection } from './page-blocks.ts';
+import { graphSection } from './page-graph.ts';
 import { kernelData, kernelsSection } from './page-kernels.ts';
 import { boundMark, onEach, type PageContext } from './page-parts.ts';
 import { memorySection, rooflineSection } from './page-plots.ts';
@@ -26,7 +27,7 @@ export interface PageOptions {
   readonly aboutPart?: (path: string) => string | undefined;
 }
 
-const SECTIONS = [['blocks', 'Blocks'], ['kernels', 'Kernels'], ['roofline', 'Roofline'], ['reasons', 'Not fused'], ['memory', 'Memory'], ['passes', 'Passes']] as const;
+const SECTIONS = [['blocks', 'Blocks'], ['kernels', 'Kernels'], ['roofline', 'Roofline'], ['reasons', 'Not fused'], ['memory', 'Memory'], ['passes', 'Passes'], ['graph', 'Graph']] as const;
 
 const tile = (value: string | Html, name: string, note: string | Html): Html => html`<div class="tile"><dt>${name}</dt><dd><strong>${value}</strong><span>${note}</span></dd></div>`;
 
@@ -79,7 +80,7 @@ export const reportPage = (report: Report, { rooflines, about, aboutPart = () =>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><title>${report.model}: kernels, costs and why</title>
 <style>${raw(STYLE)}${raw(adapterStyle(rooflines))}</style></head>
 <body><nav><a class="home" href="#top">${report.model}</a><div class="links">${SECTIONS.map(([id, name]) => html`<a href="#${id}">${name}</a>`)}</div>${picker(rooflines)}</nav>
-<main id="top">${headline(context, about)}${guide(context)}${blocksSection(context)}${kernelsSection(context)}${rooflineSection(context)}${reasonsSection(context)}${memorySection(context)}${passesSection(context)}
+<main id="top">${headline(context, about)}${guide(context)}${blocksSection(context)}${kernelsSection(context)}${rooflineSection(context)}${reasonsSection(context)}${memorySection(context)}${passesSection(context)}${graphSection(context)}
 <footer>Made by <code>pixnerd explain</code>; nothing was run or measured. The page needs no network.</footer></main>
 <dialog id="kernel"></dialog><div id="tip" role="tooltip" hidden></div>
 <noscript><p class="noscript">Without JavaScript the code of the kernels is not shown; all else is.</p></noscript>

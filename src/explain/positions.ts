@@ -8,6 +8,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { SourceMap, type SourceMapPayload } from 'node:module';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inPackage } from '../cli/package-root.ts';
 
 /** A line of a model. */
 export interface Position {
@@ -81,8 +82,8 @@ const isTest = (path: string): boolean => /\.test\.[jt]s$/.test(path);
 /** Files of the package that no model is written in. */
 const isMachinery = (path: string): boolean => !isTest(path) && /^(?:dsl|src|compiler|node_modules)\//.test(path);
 
-/** Resolves stacks for a package that lies in `root`. Keeps what it has read. */
-export const positionsFrom = (root: string, workingDirectory: string): Positions => {
+/** Resolves stacks, for this package in `root` and models anywhere. Keeps what it has read. */
+export const positionsFrom = (root: string = inPackage(), workingDirectory: string = process.cwd()): Positions => {
   const ownFile = fileURLToPath(import.meta.url);
   const readers = new Map<string, FileReader>(), known = new Map<string, Position | undefined>();
   const resolved = (frameLine: string): Position | undefined => {

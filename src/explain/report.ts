@@ -13,7 +13,7 @@ import { printLoop } from '../../compiler/kernels/print.ts';
 import { bufferBytes } from '../../compiler/memory.ts';
 import { inputName, nodesOf } from '../../dsl/graph/graph.ts';
 import { type Node, sourceOf } from '../../dsl/graph/node.ts';
-import { printNodes, showType } from '../../dsl/graph/print.ts';
+import { printNodes, showAttributes, showType } from '../../dsl/graph/print.ts';
 import { definitionOf } from '../../dsl/ops/table.ts';
 import { showCount } from './format.ts';
 import { commonPath, modulePaths, placeOf } from './places.ts';
@@ -40,6 +40,21 @@ export interface SourceLine extends Position {
   readonly ops: readonly string[];
 }
 
+/** A node of the graph after the passes, numbered as `emit --stage graph` numbers it. */
+export interface NodeReport {
+  readonly number: number;
+  readonly op: string;
+  /** Numbers of what it is computed from. */
+  readonly inputs: readonly number[];
+  readonly attributes: string;
+  readonly type: string;
+  /** Its module; '' for the model itself. */
+  readonly path: string;
+  /** Kernels that compute it; several where it is cheaper to compute than to store. */
+  readonly kernels: readonly number[];
+  readonly isStored: boolean;
+}
+
 export interface KernelReport {
   readonly index: number;
   readonly name: string;
@@ -64,6 +79,8 @@ export interface KernelReport {
   /** The nodes that it computes, one a line. */
   readonly nodes: string;
   readonly sources: readonly SourceLine[];
+  /** Where the model calls the module that the last of them is in, the nearest call first. */
+  readonly callers: readonly Position[];
 }
 
 export interface StageReport {
@@ -95,6 +112,7 @@ export interface Report {
   readonly peakBytes: number;
   readonly largestBinding: number;
   readonly stages: readonly StageReport[];
+  readonly graph: readonly NodeReport[];
   readonly flops: number;
   readonly bytes: number;
 }
@@ -121,9 +139,11 @@ const unique = <A>(values: readonly A[]): readonly A[] => [...new Set(values)];
 /** More steps than this are not named. */
 const MOST_STEPS = 6;
 
+/** What people call a node: the composite that it is a part of, else its op. */
+const namesIn = (modules: ReadonlySet<string>) => (node: Node): string => placeOf(node.scope, modules).composites.at(-1) ?? (isLookup(node) ? 'table lookup' : node.op);
+
 /** What a kernel does, in a few words; composites by their names, since those are what the model's author wrote. */
-const whatOf = (kind: Kind, nodes: readonly Node[], modules: ReadonlySet<string>): string => {
-  const nameOf = (node: Node): string => placeOf(node.scope, modules).composites.at(-1) ?? (isLookup(node) ? 'table lookup' : node.op);
+const whatOf = (kind: Kind, nodes: readonly Node[], nameOf: (node: Node) => string): string => {
   const products = nodes.filter(isContraction), shapes = unique(products.map(({ inputs }) => inputs.map(shapeText).join(' · '))).slice(0, 2).join(' and ');
   const names = unique(products.map(nameOf)).filter((name) => name !== 'einsum');
   const steps = unique(nodes.filter((node) => (!onlyMoves(node) || isLookup(node)) && !isContraction(node)).map(nameOf)).filter((name) => !names.includes(name));
@@ -148,7 +168,7 @@ const portName = (node: Node): string =>
  * The lines of the model that made the nodes, innermost call of each, in order. Lines that only move elements are left out where others
  * compute: equal views and constants are one node however many lines ask for them.
  */
-const sourcesOf = (nodes: readonly Node[], positions: Positions): readonly SourceLine[] => {
+const sourcesOf = (nodes: readonly Node[], positions: Positions, nameOf: (node: Node) => string): readonly SourceLine[] => {
   const lines = new Map<string, Position & { readonly ops: Set<string> }>();
   for (const node of nodes) {
     if (node.inputs.length === 0) continue;
@@ -156,10 +176,17 @@ const sourcesOf = (nodes: readonly Node[], positions: Positions): readonly Sourc
     if (position === undefined) continue;
     const key = `${position.file}:${position.line}`, known = lines.get(key) ?? { ...position, ops: new Set<string>() };
     lines.set(key, known);
-    if (!onlyMoves(node)) known.ops.add(node.op);
+    if (!onlyMoves(node)) known.ops.add(nameOf(node));
   }
   const all = [...lines.values()].map((line) => ({ ...line, ops: [...line.ops] })), computing = all.filter(({ ops }) => ops.length > 0);
   return computing.length > 0 ? computing : all;
+};
+
+/** The calls that lead to the one that made a node, the nearest first. */
+const callersOf = (node: Node | undefined, positions: Positions): readonly Position[] => {
+  const stack = node === undefined ? undefined : sourceOf(node);
+  const [own, ...others] = stack === undefined ? [] : positions(stack);
+  return others.filter(({ file, line }, i) => !(file === own?.file && line === own.line) && others.findIndex((other) => other.file === file && other.line === line) === i);
 };
 
 /** Nodes as they are computed, behind what they read: the kernel's part of the graph, numbered on its own, so that repeats read the same. */
@@ -175,6 +202,23 @@ const stagesOf = ({ stages }: Compilation): readonly StageReport[] => stages.map
   return { name, nodes: nodes.length, milliseconds, ops };
 });
 
+const graphOf = ({ stages, kernels: { kernels, fusion } }: Compilation, modules: ReadonlySet<string>): readonly NodeReport[] => {
+  const nodes = nodesOf(stages.at(-1)!.graph), numbers = new Map(nodes.map((node, i) => [node, i]));
+  const homes = new Map<Node, number[]>();
+  kernels.forEach(({ nodes: inside }, k) => {
+    for (const node of inside) {
+      const known = homes.get(node);
+      if (known === undefined) homes.set(node, [k]);
+      else if (known.at(-1) !== k) known.push(k);
+    }
+  });
+  return nodes.map((node, number) => ({
+    number, op: node.op, inputs: node.inputs.map((input) => numbers.get(input)!), attributes: showAttributes(node).trim(), type: showType(node),
+    path: node.op === 'input' ? inputName(node).split('.').slice(0, -1).join('.') : placeOf(node.scope, modules).path,
+    kernels: isLeaf(node) ? [] : homes.get(node) ?? [], isStored: fusion.reasons.has(node) && !isLeaf(node), // a node's inputs are nodes of its graph
+  }));
+};
+
 export interface ReportOptions {
   readonly adapter: string;
   /** Finds lines of source in recorded stacks; without it no lines are shown. */
@@ -188,7 +232,7 @@ export const reportOf = (made: Compilation, { adapter, positions = () => [] }: R
   const { kernels: plan, memory, program, stages } = made;
   const { graph } = stages.at(-1)!; // there is always a first
   const modules = modulePaths(program.parameters.map(({ name }) => name));
-  const costs = costsOf(plan);
+  const nameOf = namesIn(modules), costs = costsOf(plan);
   const writers = new Map<number, number[]>();
   plan.kernels.forEach((kernel, k) => { for (const tensor of portsOf(kernel).writes) writers.set(tensor, [...(writers.get(tensor) ?? []), k]); }); // a few pieces at most
   const firstOf = new Map<string, number>();
@@ -214,11 +258,11 @@ export const reportOf = (made: Compilation, { adapter, positions = () => [] }: R
     const text = `${shader} ${flops} ${bytes}`;
     if (!firstOf.has(text)) firstOf.set(text, k);
     return {
-      index: k, name, kind, path: commonPath(main.map(({ scope }) => placeOf(scope, modules).path)), what: whatOf(kind, computed, modules) + part,
+      index: k, name, kind, path: commonPath(main.map(({ scope }) => placeOf(scope, modules).path)), what: whatOf(kind, computed, nameOf) + part,
       type: root === undefined ? '' : showType(root), flops, bytes, intensity: intensityOf({ flops, bytes }), sameAs: firstOf.get(text)!,
       threads: loop.workgroupSize.reduce((a, b) => a * b, 1), workgroups: workgroups.filter((n, i) => n > 1 || i === 0).map(showCount).join(' × '),
       ports, reason: written === undefined ? 'a copy' : reasonFor(plan, written),
-      wgsl: program.kernels[shader]!.wgsl, loop: printLoop(loop).join('\n'), nodes: nodeLines(computed, (node) => ports.find((_, i) => plan.tensors.get(kernel.bindings[i]!.tensor)!.node === node)?.variable), sources: sourcesOf(computed, positions),
+      wgsl: program.kernels[shader]!.wgsl, loop: printLoop(loop).join('\n'), nodes: nodeLines(computed, (node) => ports.find((_, i) => plan.tensors.get(kernel.bindings[i]!.tensor)!.node === node)?.variable), sources: sourcesOf(computed, positions, nameOf), callers: callersOf(main[0], positions),
     };
   };
 
@@ -237,7 +281,7 @@ export const reportOf = (made: Compilation, { adapter, positions = () => [] }: R
   });
   const typeOf = ({ name, dtype, shape }: { readonly name: string; readonly dtype: Node['dtype']; readonly shape: readonly number[] }): string => `${name} ${showType({ dtype, shape })}`;
   return {
-    model: program.name, adapter, kernels, neighbours, memory: occupancyOf(plan, memory), stages: stagesOf(made),
+    model: program.name, adapter, kernels, neighbours, memory: occupancyOf(plan, memory), stages: stagesOf(made), graph: graphOf(made, modules),
     inputs: program.inputs.map(typeOf), outputs: program.outputs.map(typeOf),
     parameters: { tensors: graph.parameters.length, count: total(program.parameters.map(({ shape }) => shape.reduce((a, b) => a * b, 1))) },
     peakBytes: total(program.buffers.map(({ bytes }) => bytes)),

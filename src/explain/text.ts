@@ -43,7 +43,7 @@ const kernelTable = ({ kernels }: Report, { roofline, all }: TextOptions): reado
   const rows = (all ? kernels.map((first): SameKernels => ({ first, all: [first] })) : sameKernels(kernels)).map((same) => {
     const { first } = same, { milliseconds, bound } = timeAt(roofline, first), count = same.all.length;
     return [
-      `k${first.index}`, `${count === 1 ? '' : `${count} ×`}`, cut(placesOf(same), 30), cut(first.what, 58), showFlops(first.flops), showBytes(first.bytes),
+      `k${first.index}`, count === 1 ? '' : `${count} ×`, cut(placesOf(same), 30), cut(first.what, 58), showFlops(first.flops), showBytes(first.bytes),
       showIntensity(first.intensity), bound, showMilliseconds(milliseconds), showShare(totalTime(roofline, same.all).milliseconds / whole),
     ];
   });

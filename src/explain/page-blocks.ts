@@ -41,7 +41,7 @@ const groupTitle = ({ first, repeats }: BlockGroup): Html => {
 };
 
 const othersOf = ({ first, repeats }: BlockGroup): Html | undefined => (repeats.length === 0 ? undefined
-  : html`<details class="others"><summary>the other ${plural(repeats.length, 'block')}, which do the same as <code>${first.name}</code> with other weights</summary><ul>${repeats.map(({ name, kernels }) =>
+  : html`<details class="others"><summary>${repeats.length === 1 ? 'the other block, which does' : `the other ${plural(repeats.length, 'block')}, which do`} the same as <code>${first.name}</code> with other weights</summary><ul>${repeats.map(({ name, kernels }) =>
     html`<li><code>${name}</code> ${kernels.map((kernel) => html`${kernelLink(kernel)} `)}</li>`)}</ul></details>`);
 
 const groupHtml = (group: BlockGroup, whole: readonly number[], isOpen: boolean, context: PageContext): Html => {

@@ -13,7 +13,7 @@ const reference = (number: number, listed: ReadonlySet<number>): Html => (listed
 const MOST_KERNELS = 3;
 
 const lineOf = ({ number, op, inputs, attributes, type, kernels, isStored }: NodeReport, listed: ReadonlySet<number>): Html =>
-  html`<li id="n${number}">${kernels.slice(0, MOST_KERNELS).map((index) => kernelLink({ index }))}<span${isStored ? html` class="stored"` : undefined}>%${number}</span> = <span class="op">${op}</span>(${inputs.map((input, i) => html`${i === 0 ? '' : ', '}${reference(input, listed)}`)}) <span class="attributes">${attributes}</span> : <span class="type">${type}</span></li>`;
+  html`<li id="n${number}"><span class="definition"><span${isStored ? html` class="stored"` : undefined}>%${number}</span> = <span class="op">${op}</span>(${inputs.map((input, i) => html`${i === 0 ? '' : ', '}${reference(input, listed)}`)}) <span class="attributes">${attributes}</span> : <span class="type">${type}</span></span><span class="homes">${kernels.slice(0, MOST_KERNELS).map((index) => html` ${kernelLink({ index })}`)}${kernels.length > MOST_KERNELS ? ' …' : ''}</span></li>`;
 
 export const graphSection = ({ report }: PageContext): Html => {
   const byBlock = new Map<string, NodeReport[]>();
@@ -22,8 +22,9 @@ export const graphSection = ({ report }: PageContext): Html => {
     if (known === undefined) byBlock.set(name, [node]);
     else known.push(node);
   }
-  const repeats = new Set(grouped(blocksOf(report.kernels)).flatMap((group) => group.repeats.map(({ name }) => name)));
-  const shown = [...byBlock].filter(([name]) => !repeats.has(name)), listed = new Set(shown.flatMap(([, nodes]) => nodes.map(({ number }) => number)));
+  const groups = grouped(blocksOf(report.kernels)), order = groups.map(({ first }) => first.name);
+  const repeats = new Set(groups.flatMap((group) => group.repeats.map(({ name }) => name)));
+  const shown = [...byBlock].filter(([name]) => !repeats.has(name)).sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)), listed = new Set(shown.flatMap(([, nodes]) => nodes.map(({ number }) => number)));
   return section('graph', 'The graph of operations', html`What the kernels were made from: ${plural(report.graph.length, 'operation')}, each computed from those in its brackets. Bold ones are stored in memory; all others are computed inside the kernels on the right, in each of them anew. Of blocks that do the same, only the first is listed.`,
     shown.map(([name, nodes]) => html`<details class="block"><summary><span class="title"><code>${where(name)}</code></span><span class="facts">${plural(nodes.length, 'operation')}, ${showCount(nodes.filter(({ isStored }) => isStored).length)} stored</span></summary><ol class="graph">${nodes.map((node) => lineOf(node, listed))}</ol></details>`));
 };

@@ -18,7 +18,7 @@ const alike = (pairs: readonly NeighbourReport[], kernels: readonly KernelReport
 };
 
 const pairText = ({ producer, consumer, type }: NeighbourReport, count: number, kernels: readonly KernelReport[]): Html =>
-  html`${kernelLink({ index: producer })} <span>${kernels[producer]!.what}</span> writes <code>${type}</code>; ${kernelLink({ index: consumer })} <span>${kernels[consumer]!.what}</span> reads it${count > 1 ? html` <span class="count">and ${plural(count - 1, 'pair')} like it</span>` : undefined}`;
+  html`${kernelLink({ index: producer })} <span>${kernels[producer]!.what}</span> writes <code>${type}</code>; ${kernelLink({ index: consumer })} <span>${kernels[consumer]!.what}</span> reads it${count > 1 ? html` <span class="more">and ${plural(count - 1, 'pair')} like it</span>` : undefined}`;
 
 export const reasonsSection = (context: PageContext): Html => {
   const { report: { neighbours, kernels, bytes: all }, rooflines } = context, groups = separations(neighbours);
@@ -42,6 +42,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   algebra: 'equations such as x · 1 = x; equal parts become one',
   'fold constants': 'what depends on no input is computed once, now',
   'algebra after folding': 'once more, since folding makes zeros and ones',
+  'split wide ops': 'operations on more tensors than a kernel may bind become several',
 };
 
 export const passesSection = ({ report: { stages, kernels } }: PageContext): Html => section('passes', 'From operations to kernels', 'Before any kernel is made, passes rewrite the graph of operations; each keeps what it computes.', html`

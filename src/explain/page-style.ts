@@ -24,7 +24,7 @@ h2{margin:0;font-size:25px;letter-spacing:-.012em;line-height:1.25;font-weight:6
 .about,.lead{max-width:74ch;margin:0 0 14px}.lead{color:var(--soft);margin-top:6px}
 .about code{background:var(--code);padding:1px 5px;border-radius:4px;overflow-wrap:anywhere}
 section{margin-top:58px}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(158px,1fr));gap:12px;margin:24px 0}
+.tiles{display:grid;grid-template-columns:repeat(6,1fr);gap:12px;margin:24px 0}@media(max-width:1080px){.tiles{grid-template-columns:repeat(3,1fr)}}
 .tile{padding:14px 16px;background:var(--paper);border:1px solid var(--line);border-radius:12px}.tile dt{color:var(--soft);font-size:14px}.tile dd{margin:0}
 .tile strong{display:block;font-size:23px;line-height:1.25;font-weight:680;letter-spacing:-.015em;white-space:nowrap}.tile dd>span{color:var(--faint);font-size:13px;line-height:1.35;display:block}
 .budget p{margin:0 0 8px;color:var(--soft)}.budget strong{color:var(--ink);font-weight:600}
@@ -75,10 +75,10 @@ dialog{width:min(880px,100vw);height:100vh;max-height:none;max-width:none;margin
 .sheet table{font-size:13.5px}.sheet td,.sheet th{padding:4px 8px}.sheet ul{margin:0;padding:0;list-style:none}.sheet li{padding:4px 0}.sheet .why{color:var(--soft)}
 .source{display:grid;grid-template-columns:minmax(0,1fr);margin-bottom:8px}.source .at{font:13px/1.5 var(--mono);color:var(--soft)}.source pre{padding:7px 12px}
 .sheet summary{cursor:pointer;color:var(--soft);font-size:14px;margin:2px 0 6px}
-.graph{margin:0;padding:4px 16px 14px;list-style:none;border-top:1px solid var(--line);overflow-x:auto;font:12.8px/1.75 var(--mono);white-space:nowrap}.graph li:target{background:color-mix(in srgb,var(--accent) 14%,transparent)}.graph .type{color:var(--type)}.graph .attributes{color:var(--faint)}.graph .stored{font-weight:700}.graph .op{color:var(--keyword)}.graph .kernel{float:right;margin-left:8px}
+.graph{margin:0;padding:4px 16px 14px;list-style:none;border-top:1px solid var(--line);overflow-x:auto;font:12.8px/1.75 var(--mono);white-space:nowrap}.graph li:target{background:color-mix(in srgb,var(--accent) 14%,transparent)}.graph .type{color:var(--type)}.graph .attributes{color:var(--faint)}.graph .stored{font-weight:700}.graph .op{color:var(--keyword)}.graph li{display:flex;gap:24px}.graph .homes{margin-left:auto}
 .t-k{color:var(--keyword)}.t-t{color:var(--type)}.t-n{color:var(--number)}.t-c{color:var(--comment)}
 #tip{position:fixed;z-index:20;max-width:420px;padding:7px 11px;border-radius:8px;background:#1c2024;color:#f3f5f7;font-size:13px;line-height:1.4;white-space:pre-line;pointer-events:none;box-shadow:0 4px 18px #0006}
-@media(max-width:760px){main{padding:12px 14px 60px}section{margin-top:44px}.picker{margin-left:0}.picker legend{display:none}.row .inside{min-width:0;max-width:96px;overflow:hidden;text-overflow:ellipsis}.row .times .bar,.row .times .time{display:none}.flow{padding-right:10px}.block>summary .times{margin-left:0}.col-intensity,td:nth-child(6){display:none}.sheet{padding:14px 14px 50px}.find{margin-left:0}.tile strong{font-size:22px}.tiles{grid-template-columns:repeat(auto-fit,minmax(136px,1fr))}}
+@media(max-width:760px){main{padding:12px 14px 60px}section{margin-top:44px}.picker{margin-left:0}.picker legend{display:none}.row .inside{min-width:0;max-width:96px;overflow:hidden;text-overflow:ellipsis}.row .times .bar,.row .times .time{display:none}.flow{padding-right:10px}.block>summary .times{margin-left:0}.col-intensity,td:nth-child(6){display:none}.sheet{padding:14px 14px 50px}.find{margin-left:0}.tile strong{font-size:22px}.tiles{grid-template-columns:repeat(2,1fr)}}
 @media(max-width:520px){.flow ol{margin-left:60px}.arcs{left:-16px}}
 @media print{nav,.tools{display:none}.scroll{max-height:none}}
 `;

@@ -4,7 +4,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { makeGraph } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
-import { add, gather, index, input, matmul, mul, reshape, rmsNorm, rope, softmax, sum } from '../../dsl/index.ts';
+import { ofVariable, plusConstant, variableSupply } from '../../dsl/scalar/index-expression.ts';
+import type { LoopKernel, Statement } from '../../dsl/scalar/loop.ts';
+import * as S from '../../dsl/scalar/scalar.ts';
+import { add, attention, gather, index, input, matmul, mul, reshape, rmsNorm, rope, softmax, sum } from '../../dsl/index.ts';
 import { type Compilation, explain } from '../compile.ts';
 import { PROFILES } from '../profile.ts';
 import { costsOf, type KernelCost } from './cost.ts';
@@ -65,5 +68,29 @@ describe.each(['cpu', 'gpu'] as const)('on the %s schedule', (adapter) => {
     expect(costs(q, adapter)[0]!.traffic).toContain(4 * 8 * 64); // read for the norm, and twice for the turn
     const qkv = reshape(input('qkv', [8, 96]), [8, 3, 32]);
     expect(costs(softmax(index(qkv, 1, 1), -1), adapter)[0]!.bytes).toBe(2 * 4 * 8 * 32);
+  });
+});
+
+describe('attention', () => {
+  const q = input('q', [1, 2, 'N', 32]), k = input('k', [1, 2, 'N', 32]), v = input('v', [1, 2, 'N', 32]);
+  const all = (output: Node, adapter: Adapter, N: number): number => costs(output, adapter, { N }).reduce((total, { flops }) => total + flops, 0);
+
+  test.each(['cpu', 'gpu'] as const)('two products, and little more, on the %s schedule', (adapter) => {
+    const products = 2 * (2 * 2 * 256 * 256 * 32);
+    expect(all(attention(q, k, v), adapter, 256)).toBeGreaterThanOrEqual(products);
+    expect(all(attention(q, k, v), adapter, 256)).toBeLessThan(1.6 * products);
+  });
+
+  test('a loop that ends earlier for some workgroups counts as often as it runs on average', () => {
+    const variable = variableSupply(), [group, tile] = [variable(32), variable(32)], one = S.constant(1, 'f32');
+    const sum: Statement = { kind: 'assign', local: 0, value: S.binary('add', S.local(0, 'f32'), one) };
+    const flopsOf = (loop: Extract<Statement, { kind: 'for' }>): number => {
+      const kernel: LoopKernel = { tensors: [], thread: [group], lane: undefined, workgroupSize: [32, 1, 1], body: [{ kind: 'var', local: 0, value: one }, loop] };
+      return costsOf({ kernels: [{ name: 'k', label: '', loop: kernel, workgroups: [1, 1, 1], bindings: [], nodes: [] }], tensors: new Map() })[0]!.flops;
+    };
+    const upTo = S.fromIndex(plusConstant(ofVariable(group), 1), 'i32');
+    expect(flopsOf({ kind: 'for', variable: tile, body: [sum] })).toBe(32 * 32);
+    expect(flopsOf({ kind: 'for', variable: tile, end: upTo, body: [sum] })).toBe((32 * 33) / 2);
+    expect(flopsOf({ kind: 'for', variable: tile, start: S.fromIndex(ofVariable(group), 'i32'), end: upTo, body: [sum] })).toBe(32);
   });
 });

@@ -52,6 +52,21 @@ const spanOf = (atom: Atom): number => {
   const [low, high] = atomRange(atom);
   return high - low + 1;
 };
+/** About what a number is on average, over all threads: that of an index is half way between its ends. */
+const meanOf = (e: Scalar): number => {
+  if (e.kind === 'constant') return e.value;
+  if (e.kind === 'index') return (e.index.min + e.index.max) / 2;
+  if (e.kind !== 'binary') return NaN;
+  const [a, b] = [meanOf(e.a), meanOf(e.b)];
+  return e.op === 'min' ? Math.min(a, b) : e.op === 'max' ? Math.max(a, b) : e.op === 'add' ? a + b : e.op === 'sub' ? a - b : NaN;
+};
+
+/** How often a loop runs: to its extent, or, where it skips tiles, about as often as its ends say. */
+const tripsOf = ({ variable, start, end }: Extract<Statement, { kind: 'for' }>): number => {
+  const trips = (end === undefined ? variable.extent : meanOf(end)) - (start === undefined ? 0 : meanOf(start));
+  return Number.isFinite(trips) ? Math.min(variable.extent, Math.max(0, trips)) : variable.extent;
+};
+
 /** Values that an index takes at most: `64*(i / 8) + i % 8` takes as many as its quotient times its remainder. */
 const valuesOf = ({ terms, min, max }: Index): number => Math.min(max - min + 1, terms.reduce((product, { atom }) => product * spanOf(atom), 1));
 
@@ -117,7 +132,7 @@ const countStatement = (count: Count, statement: Statement, times: number): void
   if (statement.kind === 'store') touch(count, statement.tensor, statement.index, statement.value.lanes, times);
   if (statement.kind === 'combine') count.flops += times; // one operation for each thread but one of a workgroup
   if ('body' in statement) {
-    const inner = times * (statement.kind === 'for' ? statement.variable.extent : statement.kind === 'if' ? shareOf(statement.condition) : 1);
+    const inner = times * (statement.kind === 'for' ? tripsOf(statement) : statement.kind === 'if' ? shareOf(statement.condition) : 1);
     for (const part of statement.body) countStatement(count, part, inner);
   }
 };

@@ -61,6 +61,11 @@ const SENTENCES: readonly Sentence[] = [
   [/^contraction: the kernel of (\w+) already has a (\w+)$/, (op, core) =>
     `it is the result of a matrix product, and the kernel of ${op} is already built around a ${core}: a kernel has one main loop, laid out for one of them`],
   [/^reduction: several kernels read it$/, () => 'it is a value for a whole row (a sum or a maximum) that several kernels need: computed once, read by all'],
+  [/^a streamed kernel reads it again and again$/, () =>
+    'it goes into an attention, where each workgroup reads all keys and values anew: stored, they are read; joined, each workgroup would compute all of them'],
+  [/^reduction: its user is in a streamed kernel$/, () => 'it is a value for a whole row, and its reader is an attention, whose one loop over the keys has no room for a second sum'],
+  [/^reduction: its user is in a matmul kernel, and it is not made over rows of a factor$/, () =>
+    'it is a value for a whole row, and its reader is a matrix product that meets other rows: only the sums of its own rows can join it'],
   [/^reduction: its user is in a matmul kernel$/, () => 'it is a value for a whole row, and its reader is a matrix product, whose threads each see only a part of a row'],
   [/^reduction: fused, it would be computed more than once$/, () => 'it is a value for a whole row, and in the kernel that reads it many threads would each compute the same row again'],
   [/^reduction: the kernel already reduces other rows$/, () => 'it is a value for a whole row, but the kernel that reads it already sums along other rows'],

@@ -3,7 +3,7 @@
  *
  * Invariant: every kernel is in one block, and in a block they are in the order in which they run.
  */
-import type { KernelReport } from './report.ts';
+import type { KernelReport, Weight } from './report.ts';
 import { stepsOf } from './places.ts';
 
 export interface Block {
@@ -31,18 +31,26 @@ export const blocksOf = (kernels: readonly KernelReport[]): readonly Block[] => 
 
 /** The name without its number; undefined where it has none. */
 const familyOf = (name: string): string | undefined => /^(.*)\.\d+$/.exec(name)?.[1];
-const workOf = ({ kernels }: Block): number => kernels.reduce((sum, { flops }) => sum + flops, 0);
+
+/** The weights of each block, by their names inside it. */
+const weightsByBlock = (weights: readonly Weight[]): ReadonlyMap<string, string> => {
+  const blocks = new Map<string, string[]>();
+  for (const { name, type } of weights) {
+    const [block = ''] = stepsOf(name.split('.').slice(0, -1).join('.')), own = `${name.slice(block.length)} ${type}`, known = blocks.get(block);
+    if (known === undefined) blocks.set(block, [own]);
+    else known.push(own);
+  }
+  return new Map([...blocks].map(([block, own]) => [block, own.sort().join('\n')]));
+};
 
 /**
- * Two blocks do the same when they have one family name and the same arithmetic within a hundredth: at the ends of a row, fusion finds other
- * neighbours, and a block has a kernel more or less.
+ * Blocks in order, repeats together. Two blocks of one family do the same when their weights have the same names and shapes; their kernels
+ * may differ where fusion found other neighbours.
  */
-const isRepeat = (block: Block, first: Block): boolean =>
-  familyOf(block.name) !== undefined && familyOf(block.name) === familyOf(first.name)
-  && Math.abs(block.kernels.length - first.kernels.length) <= 2 && Math.abs(workOf(block) - workOf(first)) <= 0.01 * workOf(first);
-
-/** Blocks in order, repeats together. */
-export const grouped = (blocks: readonly Block[]): readonly BlockGroup[] => {
+export const grouped = (blocks: readonly Block[], weights: readonly Weight[]): readonly BlockGroup[] => {
+  const weightsOf = weightsByBlock(weights);
+  const isRepeat = (block: Block, first: Block): boolean =>
+    familyOf(block.name) !== undefined && familyOf(block.name) === familyOf(first.name) && weightsOf.get(block.name) === weightsOf.get(first.name);
   const groups: { first: Block; repeats: Block[] }[] = [];
   for (const block of blocks) {
     const last = groups.at(-1);

@@ -40,6 +40,12 @@ const groupTitle = ({ first, repeats }: BlockGroup): Html => {
   return last === undefined ? html`<code>${where(first.name)}</code>` : html`<code>${first.name}</code> … <code>${last.name}</code> <span class="badge">${repeats.length + 1} × the same</span>`;
 };
 
+/** `, 14 each`; at the ends of a row fusion finds other neighbours, and a block has a kernel more or less. */
+const eachOf = ({ first, repeats }: BlockGroup): string => {
+  const counts = [first, ...repeats].map(({ kernels }) => kernels.length), [least, most] = [Math.min(...counts), Math.max(...counts)];
+  return repeats.length === 0 ? '' : `, ${showCount(least)}${most > least ? ` to ${showCount(most)}` : ''} each`;
+};
+
 const othersOf = ({ first, repeats }: BlockGroup): Html | undefined => (repeats.length === 0 ? undefined
   : html`<details class="others"><summary>${repeats.length === 1 ? 'the other block, which does' : `the other ${plural(repeats.length, 'block')}, which do`} the same as <code>${first.name}</code> with other weights</summary><ul>${repeats.map(({ name, kernels }) =>
     html`<li><code>${name}</code> ${kernels.map((kernel) => html`${kernelLink(kernel)} `)}</li>`)}</ul></details>`);
@@ -49,14 +55,14 @@ const groupHtml = (group: BlockGroup, whole: readonly number[], isOpen: boolean,
   const own = timesOn(context.rooflines, first.kernels), about = context.aboutPart(first.name);
   const flops = all.reduce((sum, kernel) => sum + kernel.flops, 0);
   return html`<details class="block"${isOpen ? html` open` : undefined}>
-<summary><span class="title">${groupTitle(group)}</span><span class="facts">${plural(all.length, 'kernel')}${repeats.length > 0 ? `, ${showCount(first.kernels.length)} each` : ''} · ${showFlops(flops)}</span><span class="times">${timesOf(all, whole, context)}</span>${about === undefined ? undefined : html`<span class="part-about">${about}</span>`}</summary>
+<summary><span class="title">${groupTitle(group)}</span><span class="facts">${plural(all.length, 'kernel')}${eachOf(group)} · ${showFlops(flops)}</span><span class="times">${timesOf(all, whole, context)}</span>${about === undefined ? undefined : html`<span class="part-about">${about}</span>`}</summary>
 <div class="flow">${arcsOf(first.kernels, context.report.neighbours)}<ol>${first.kernels.map((kernel) => rowOf(kernel, first.name, own, context))}</ol></div>
 ${othersOf(group)}</details>`;
 };
 
 /** The section. The group with the most arithmetic is open. */
 export const blocksSection = (context: PageContext): Html => {
-  const groups = grouped(blocksOf(context.report.kernels)), whole = timesOn(context.rooflines, context.report.kernels);
+  const groups = grouped(blocksOf(context.report.kernels), context.report.parameters.weights), whole = timesOn(context.rooflines, context.report.kernels);
   const workOf = ({ first, repeats }: BlockGroup): number => [first, ...repeats].flatMap(({ kernels }) => kernels).reduce((sum, { flops }) => sum + flops, 0);
   const heaviest = groups.reduce((a, b) => (workOf(b) > workOf(a) ? b : a));
   return section('blocks', 'The model, block by block', html`Each block of the model became a few kernels, which run from top to bottom. An arc on the left is a tensor in memory: written by the kernel where it begins, read by the one where it ends. A line from the left edge comes from another block. The bar of a block is its part of the whole time, that of a kernel its part of the block’s. Click a kernel to see its code.`,

@@ -22,7 +22,7 @@ export const graphSection = ({ report }: PageContext): Html => {
     if (known === undefined) byBlock.set(name, [node]);
     else known.push(node);
   }
-  const groups = grouped(blocksOf(report.kernels)), order = groups.map(({ first }) => first.name);
+  const groups = grouped(blocksOf(report.kernels), report.parameters.weights), order = groups.map(({ first }) => first.name);
   const repeats = new Set(groups.flatMap((group) => group.repeats.map(({ name }) => name)));
   const shown = [...byBlock].filter(([name]) => !repeats.has(name)).sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)), listed = new Set(shown.flatMap(([, nodes]) => nodes.map(({ number }) => number)));
   return section('graph', 'The graph of operations', html`What the kernels were made from: ${plural(report.graph.length, 'operation')}, each computed from those in its brackets. Bold ones are stored in memory; all others are computed inside the kernels on the right, in each of them anew. Of blocks that do the same, only the first is listed.`,

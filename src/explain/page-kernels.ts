@@ -74,7 +74,7 @@ export const kernelData = ({ report }: PageContext): Html => {
     const shared = {
       what: kernel.what, same: kernel.sameAs, cost: `${showFlops(kernel.flops)}, ${showBytes(kernel.bytes)}, ${showIntensity(kernel.intensity)} operations per byte`,
       run: `${kernel.workgroups} ${kernel.workgroups === '1' ? 'workgroup' : 'workgroups'} of ${plural(kernel.threads, 'thread')}`,
-      reason: add(explainReason(kernel.reason)), wgsl: add(kernel.wgsl), loop: add(kernel.loop), nodes: add(kernel.nodes),
+      reason: add(explainReason(kernel.reason)), ...(kernel.notStreamed === undefined ? {} : { notStreamed: kernel.notStreamed }), wgsl: add(kernel.wgsl), loop: add(kernel.loop), nodes: add(kernel.nodes),
       callers: kernel.callers.map(({ file, line, text }) => add({ at: `${file}:${line}`, text: text ?? '', ops: '' })),
       sources: kernel.sources.map(({ file, line, text, ops }) => add({ at: `${file}:${line}`, text: text ?? '', ops: ops.join(', ') })),
       ports: kernel.ports.map(({ variable, written, kind, type, bytes, touched }) => ({ variable, written, kind, type, bytes: touched < bytes ? `${showBytes(touched)} of ${showBytes(bytes)}` : showBytes(bytes) })),

@@ -100,7 +100,7 @@ const memoryPlot = ({ report }: PageContext): Html => {
   const y = (bytes: number): number => TOP + inner - (bytes / most) * inner;
   const base = y(0), floor = y(always);
   const area = live.map((bytes, k) => `${k === 0 ? 'M' : 'L'}${(LEFT + k * step).toFixed(1)} ${y(always + bytes).toFixed(1)}H${(LEFT + (k + 1) * step).toFixed(1)}`).join('');
-  const blocks = grouped(blocksOf(report.kernels)).flatMap(({ first, repeats }) => [first, ...repeats]).filter(({ name, kernels }) => name !== '' && kernels.length > 2);
+  const blocks = grouped(blocksOf(report.kernels), report.parameters.weights).flatMap(({ first, repeats }) => [first, ...repeats]).filter(({ name, kernels }) => name !== '' && kernels.length > 2);
   // a block is where most of it runs: a norm may be fused into a kernel far in front
   const bands = blocks.map(({ name, kernels }, i) => {
     const middle = kernels[Math.floor(kernels.length / 2)]!.index, near = kernels.filter(({ index }) => Math.abs(index - middle) <= 2 * kernels.length);

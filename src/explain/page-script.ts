@@ -65,6 +65,7 @@ const show = (k) => {
     kernel.callers.length === 0 ? undefined : el('details', {}, el('summary', { textContent: 'called from' }), ...kernel.callers.map((source) => sourceItem(value(source)))),
     el('h3', { textContent: 'Tensors' }), table(['', '', 'tensor', 'type', 'bytes', 'from'], kernel.ports.map((port, i) => portRow([port, kernel.own[i]]))),
     el('h3', { textContent: 'Why it is a kernel of its own' }), el('p', { className: 'facts', textContent: 'What it writes is in memory because ' + value(kernel.reason) + '.' }),
+    kernel.notStreamed === undefined ? undefined : el('p', { className: 'facts', textContent: 'It follows a softmax, but is no attention kernel, whose scores never reach memory: ' + kernel.notStreamed + '.' }),
     before.length === 0 ? undefined : el('h3', { textContent: 'Neighbours before it' }), before.length === 0 ? undefined : neighbourList(k, before),
     after.length === 0 ? undefined : el('h3', { textContent: 'Neighbours behind it' }), after.length === 0 ? undefined : neighbourList(k, after),
     el('h3', { textContent: 'WGSL' }), pre(value(kernel.wgsl)),

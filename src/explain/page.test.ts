@@ -106,8 +106,8 @@ describe('the report', () => {
     const lines = report.kernels.flatMap(({ sources }) => sources);
     expect(report.kernels.filter(({ sources, kind }) => sources.length === 0 && kind !== 'copy')).toEqual([]);
     expect(new Set(lines.map(({ file }) => file.replace(/\w+\.ts$/, '')))).toEqual(new Set(['models/pixnerd/']));
-    const network = report.kernels.find(({ path }) => path === 'blocks.0.mlp')!;
-    expect(network.sources).toContainEqual(expect.objectContaining({ file: 'models/pixnerd/transformer.ts', text: expect.stringContaining('p.w2(mul(silu(p.w1(x)), p.w3(x)))') as unknown }));
+    const network = report.kernels.find(({ sources }) => sources.some(({ text }) => text?.includes('p.w2(mul(silu(p.w1(x)), p.w3(x)))') === true))!;
+    expect(network.path).toMatch(/^blocks\.\d+\.mlp/);
     expect(network.callers.map(({ file }) => file)).toContain('models/pixnerd/pixnerd.ts');
   });
 
@@ -116,7 +116,7 @@ describe('the report', () => {
   });
 
   test('finds repeated blocks', () => {
-    const groups = grouped(blocksOf(report.kernels));
+    const groups = grouped(blocksOf(report.kernels), report.parameters.weights);
     expect(groups.map(({ first, repeats }) => [first.name, repeats.length])).toEqual(expect.arrayContaining([['blocks.0', 4], ['blocks.5', 1], ['final_layer', 0]]));
     expect(groups.flatMap(({ first, repeats }) => [first, ...repeats]).flatMap(({ kernels }) => kernels).map(({ index }) => index).sort((a, b) => a - b)).toEqual(report.kernels.map(({ index }) => index));
   });

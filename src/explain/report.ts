@@ -74,6 +74,8 @@ export interface KernelReport {
   readonly ports: readonly PortReport[];
   /** Why what it writes is stored, as fusion said it. */
   readonly reason: string;
+  /** Why its product, which follows a softmax, is no streamed attention; undefined where there is nothing to explain. */
+  readonly notStreamed: string | undefined;
   readonly wgsl: string;
   readonly loop: string;
   /** The nodes that it computes, one a line. */
@@ -98,12 +100,18 @@ export interface NeighbourReport extends Neighbours {
   readonly bytes: number;
 }
 
+/** A weight of the model: its state_dict name, its dtype and shape. */
+export interface Weight {
+  readonly name: string;
+  readonly type: string;
+}
+
 export interface Report {
   readonly model: string;
   /** What goes in and what comes out: `x f32[1, 3, 256, 256]`. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  readonly parameters: { readonly count: number; readonly tensors: number };
+  readonly parameters: { readonly count: number; readonly weights: readonly Weight[] };
   readonly adapter: string;
   readonly kernels: readonly KernelReport[];
   readonly neighbours: readonly NeighbourReport[];
@@ -229,8 +237,7 @@ const total = (values: readonly number[]): number => values.reduce((a, b) => a +
 
 /** Everything that the page and the terminal show of a compilation. */
 export const reportOf = (made: Compilation, { adapter, positions = () => [] }: ReportOptions): Report => {
-  const { kernels: plan, memory, program, stages } = made;
-  const { graph } = stages.at(-1)!; // there is always a first
+  const { kernels: plan, memory, program } = made;
   const modules = modulePaths(program.parameters.map(({ name }) => name));
   const nameOf = namesIn(modules), costs = costsOf(plan);
   const writers = new Map<number, number[]>();
@@ -261,7 +268,7 @@ export const reportOf = (made: Compilation, { adapter, positions = () => [] }: R
       index: k, name, kind, path: commonPath(main.map(({ scope }) => placeOf(scope, modules).path)), what: whatOf(kind, computed, nameOf) + part,
       type: root === undefined ? '' : showType(root), flops, bytes, intensity: intensityOf({ flops, bytes }), sameAs: firstOf.get(text)!,
       threads: loop.workgroupSize.reduce((a, b) => a * b, 1), workgroups: workgroups.filter((n, i) => n > 1 || i === 0).map(showCount).join(' × '),
-      ports, reason: written === undefined ? 'a copy' : reasonFor(plan, written),
+      ports, reason: written === undefined ? 'a copy' : reasonFor(plan, written), notStreamed: products.map((node) => plan.fusion.notStreamed.get(node)).find((why) => why !== undefined),
       wgsl: program.kernels[shader]!.wgsl, loop: printLoop(loop).join('\n'), nodes: nodeLines(computed, (node) => ports.find((_, i) => plan.tensors.get(kernel.bindings[i]!.tensor)!.node === node)?.variable), sources: sourcesOf(computed, positions, nameOf), callers: callersOf(main[0], positions),
     };
   };
@@ -283,7 +290,7 @@ export const reportOf = (made: Compilation, { adapter, positions = () => [] }: R
   return {
     model: program.name, adapter, kernels, neighbours, memory: occupancyOf(plan, memory), stages: stagesOf(made), graph: graphOf(made, modules),
     inputs: program.inputs.map(typeOf), outputs: program.outputs.map(typeOf),
-    parameters: { tensors: graph.parameters.length, count: total(program.parameters.map(({ shape }) => shape.reduce((a, b) => a * b, 1))) },
+    parameters: { weights: program.parameters.map(({ name, dtype, shape }) => ({ name, type: showType({ dtype, shape }) })), count: total(program.parameters.map(({ shape }) => shape.reduce((a, b) => a * b, 1))) },
     peakBytes: total(program.buffers.map(({ bytes }) => bytes)),
     largestBinding: Math.max(0, ...program.dispatches.flatMap(({ bindings }) => bindings.map(({ bytes }) => bytes))),
     flops: total(kernels.map(({ flops }) => flops)), bytes: total(kernels.map(({ bytes }) => bytes)),

@@ -75,7 +75,7 @@ export const reportText = (report: Report, options: TextOptions): string => {
   const different = sameKernels(kernels).length;
   return [
     `${model}, planned for ${adapter}: ${report.inputs.join(', ')} -> ${report.outputs.join(', ')}`,
-    `  ${showLarge(parameters.count)} parameters in ${plural(parameters.tensors, 'tensor')}, ${showBytes(memory.weights)}`,
+    `  ${showLarge(parameters.count)} parameters in ${plural(parameters.weights.length, 'tensor')}, ${showBytes(memory.weights)}`,
     `  ${showCount(stages[0]!.nodes)} operations as written, ${showCount(stages.at(-1)!.nodes)} after the passes, in ${plural(kernels.length, 'kernel')} (${different} different texts)`,
     `  ${showFlops(flops)} and ${showBytes(bytes)} across the memory bus in one forward pass`,
     `  intermediate tensors: ${showBytes(Math.max(0, ...memory.live))} alive at once, ${showBytes(memory.planned)} set aside; all buffers ${showBytes(report.peakBytes)}`,

@@ -7,10 +7,10 @@ import type { Node } from '../../dsl/graph/node.ts';
 import { ofVariable, plusConstant, variableSupply } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel, Statement } from '../../dsl/scalar/loop.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
-import { add, attention, gather, index, input, matmul, mul, reshape, rmsNorm, rope, softmax, sum } from '../../dsl/index.ts';
+import { add, attention, gather, index, input, matmul, mul, permute, reshape, rmsNorm, rope, softmax, sum } from '../../dsl/index.ts';
 import { type Compilation, explain } from '../compile.ts';
 import { PROFILES } from '../profile.ts';
-import { costsOf, type KernelCost } from './cost.ts';
+import { costsOf, type KernelCost, operationsOnce } from './cost.ts';
 
 type Adapter = 'cpu' | 'gpu';
 
@@ -71,6 +71,11 @@ describe.each(['cpu', 'gpu'] as const)('on the %s schedule', (adapter) => {
   });
 });
 
+test('operations when everything is computed once: what a kernel takes at least, and a matmul without prologue takes', () => {
+  const [kernel] = made(mul(add(product, input('b', ['N'])), 3), 'gpu', { M: 64, K: 32, N: 96 }).kernels.kernels;
+  expect(operationsOnce(kernel!.nodes)).toBe(2 * 64 * 32 * 96 + 2 * 64 * 96);
+});
+
 describe('attention', () => {
   const q = input('q', [1, 2, 'N', 32]), k = input('k', [1, 2, 'N', 32]), v = input('v', [1, 2, 'N', 32]);
   const all = (output: Node, adapter: Adapter, N: number): number => costs(output, adapter, { N }).reduce((total, { flops }) => total + flops, 0);
@@ -79,6 +84,11 @@ describe('attention', () => {
     const products = 2 * (2 * 2 * 256 * 256 * 32);
     expect(all(attention(q, k, v), adapter, 256)).toBeGreaterThanOrEqual(products);
     expect(all(attention(q, k, v), adapter, 256)).toBeLessThan(1.6 * products);
+  });
+
+  test('queries, keys and values side by side are read whole', () => {
+    const qkv = reshape(input('qkv', ['N', 192]), [1, 'N', 3, 64]), part = (i: 0 | 1 | 2) => permute(reshape(index(qkv, 2, i), [1, 'N', 2, 32]), [0, 2, 1, 3]);
+    expect(costs(attention(part(0), part(1), part(2)), 'gpu', { N: 256 })).toMatchObject([{ bytes: 4 * 256 * (192 + 64) }]);
   });
 
   test('a loop that ends earlier for some workgroups counts as often as it runs on average', () => {

@@ -6,10 +6,15 @@
  * different kernels. Example: a matmul of m x k by k x n takes 2mkn operations and 4(mk + kn + mn) bytes.
  */
 import { byteSize } from '../../dsl/dtype.ts';
+import type { Node } from '../../dsl/graph/node.ts';
+import { textAttribute } from '../../dsl/ops/attributes.ts';
+import { parseContraction } from '../../dsl/ops/reduction.ts';
+import { definitionOf, OPS, type OpTable } from '../../dsl/ops/table.ts';
 import { type Atom, atomRange, type Index, type Term } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel, Statement } from '../../dsl/scalar/loop.ts';
 import { extentOf, subexpressions } from '../../dsl/scalar/rewrite.ts';
 import type { BinaryScalarOp, Scalar } from '../../dsl/scalar/scalar.ts';
+import { isContraction, isLeaf, isReduction } from '../fusion/facts.ts';
 import type { KernelPlan, PlannedKernel } from '../kernels/plan-kernels.ts';
 
 export interface KernelCost {
@@ -82,23 +87,46 @@ const latticeAtom = (atom: Atom): string =>
 /** An index with its constants, but without names: two loops over the same rows, one behind the other, have the same. */
 const placesOf = (index: Index): string => `${index.min} ${index.max} ${latticeOf(index)}`;
 
+/** Elements of one lattice, and where it begins. */
+interface Lattice {
+  readonly elements: number;
+  readonly min: number;
+}
+
 /** Places of one tensor that a kernel touches. */
 interface Reach {
   /** Places that are counted already. */
   readonly seen: Set<string>;
-  /** Elements of each lattice. */
-  readonly lattices: Map<string, number>;
+  readonly lattices: Map<string, Lattice>;
   min: number;
   max: number;
 }
 
+/** Elements that a vector or a pair holds: lattices that begin nearer to each other begin at the same place. */
+const NEAR = 4;
+
+/** Lattices that begin at the same place, together. */
+const byStart = (lattices: Iterable<Lattice>): readonly (readonly Lattice[])[] => {
+  const groups: Lattice[][] = [];
+  for (const lattice of [...lattices].sort((a, b) => a.min - b.min)) {
+    const last = groups.at(-1);
+    if (last !== undefined && lattice.min - last[0]!.min < NEAR) last.push(lattice); // no group is empty
+    else groups.push([lattice]);
+  }
+  return groups;
+};
+
 /**
- * Distinct elements. Tiles of one lattice are apart, and so is what a last, narrower loop reads; but a lattice as large as another is the
- * same rows read in another way (a norm reads its row twice): whole repeats count once.
+ * Distinct elements. Lattices that begin elsewhere are other parts of the tensor: queries, keys and values side by side, or what a last, narrower
+ * loop reads. Of those that begin together, one as large as another is the same rows read in another way (a norm reads its row twice): whole
+ * repeats count once.
  */
 const distinct = ({ lattices, min, max }: Reach): number => {
-  const counts = [...lattices.values()], sum = counts.reduce((a, b) => a + b, 0), largest = Math.max(...counts);
-  return Math.min(max - min + 1, Math.round(sum / Math.max(1, Math.floor(sum / Math.max(1, largest)))));
+  const parts = byStart(lattices.values()).map((group) => {
+    const sum = group.reduce((total, { elements }) => total + elements, 0), largest = Math.max(1, ...group.map(({ elements }) => elements));
+    return sum / Math.max(1, Math.floor(sum / largest));
+  });
+  return Math.min(max - min + 1, Math.round(parts.reduce((a, b) => a + b, 0)));
 };
 
 interface Count {
@@ -112,8 +140,8 @@ const touch = ({ reached }: Count, tensor: number, index: Index, lanes: number, 
   const places = `${lanes} ${placesOf(index)}`;
   if (reach.seen.has(places)) return;
   reach.seen.add(places);
-  const lattice = `${lanes} ${latticeOf(index)}`;
-  reach.lattices.set(lattice, (reach.lattices.get(lattice) ?? 0) + Math.min(valuesOf(index), times) * lanes);
+  const key = `${lanes} ${latticeOf(index)}`, known = reach.lattices.get(key) ?? { elements: 0, min: index.min };
+  reach.lattices.set(key, { elements: known.elements + Math.min(valuesOf(index), times) * lanes, min: Math.min(known.min, index.min) });
   reach.min = Math.min(reach.min, index.min);
   reach.max = Math.max(reach.max, index.max + lanes - 1);
 };
@@ -162,3 +190,22 @@ export const costsOf = ({ kernels, tensors }: Pick<KernelPlan, 'kernels' | 'tens
     return { flops: counted.flops, traffic, bytes: traffic.reduce((a, b) => a + b, 0) };
   });
 };
+
+const elementsIn = (shape: Node['shape']): number => (shape as readonly number[]).reduce((a, b) => a * b, 1); // sizes are bound
+
+/** The size of each of a contraction's letters. */
+const contractedSizes = ({ inputs, attributes }: Node): ReadonlyMap<string, number> => {
+  const { left, right } = parseContraction(textAttribute(attributes, 'pattern'));
+  const of = (letters: readonly string[], shape: Node['shape']): readonly (readonly [string, number])[] => letters.map((letter, axis) => [letter, shape[axis] as number]);
+  return new Map([...of(left, inputs[0]!.shape), ...of(right, inputs[1]!.shape)]); // a contraction has two operands
+};
+
+/**
+ * About how many operations nodes take when each of their elements is computed once. A kernel takes more where its threads compute the same
+ * value again, as those of a matmul do with what stands in front of it, and beyond the edges of tiles.
+ */
+export const operationsOnce = (nodes: readonly Node[], table: OpTable = OPS): number => nodes.reduce((sum, node) => {
+  if (isLeaf(node)) return sum;
+  if (isContraction(node)) return sum + 2 * [...contractedSizes(node).values()].reduce((a, b) => a * b, 1);
+  return sum + (isReduction(node) ? elementsIn(node.inputs[0]!.shape) : definitionOf(node.op, table).traits.cost * elementsIn(node.shape));
+}, 0);

@@ -1,5 +1,6 @@
 /** Kernels of one text together, and what they take on an adapter: the rows of the tables. */
 import { type Bound, type Roofline, timeAt } from '../../compiler/roofline.ts';
+import { where } from './places.ts';
 import type { KernelReport, NeighbourReport } from './report.ts';
 
 /** Kernels that run the same text on other tensors; the first stands for all. */
@@ -17,6 +18,12 @@ export const sameKernels = (kernels: readonly KernelReport[]): readonly SameKern
     else known.push(kernel);
   }
   return [...groups.values()].map((all) => ({ first: all[0]!, all })); // a group has its first member
+};
+
+/** Where kernels of one text come from: `blocks.*.attn` for several blocks. */
+export const placesOf = ({ first, all }: SameKernels): string => {
+  const paths = new Set(all.map(({ path }) => path)), [family, ...others] = new Set([...paths].map((path) => path.replace(/\.\d+(?=\.|$)/, '.*')));
+  return paths.size === 1 || family === undefined ? where(first.path) : others.length === 0 ? family : `${where(first.path)} and others`;
 };
 
 export interface TotalTime {

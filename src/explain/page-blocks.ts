@@ -5,7 +5,8 @@
 import { type BlockGroup, blocksOf, grouped } from './blocks.ts';
 import { plural, showBytes, showCount, showFlops } from './format.ts';
 import { type Html, html } from './html.ts';
-import { boundClasses, kernelLink, type PageContext, section, timesOf, timesOn, where } from './page-parts.ts';
+import { boundClasses, kernelLink, type PageContext, section, timesOf, timesOn } from './page-parts.ts';
+import { where } from './places.ts';
 import type { KernelReport, NeighbourReport } from './report.ts';
 
 /** Must be the height of a row in the style sheet. */

@@ -2,8 +2,8 @@
 import { blocksOf, grouped } from './blocks.ts';
 import { plural, showCount } from './format.ts';
 import { type Html, html } from './html.ts';
-import { kernelLink, type PageContext, section, where } from './page-parts.ts';
-import { stepsOf } from './places.ts';
+import { kernelLink, type PageContext, section } from './page-parts.ts';
+import { stepsOf, where } from './places.ts';
 import type { NodeReport } from './report.ts';
 
 /** A reference to a node: a link where it is on the page. */

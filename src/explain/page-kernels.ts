@@ -3,8 +3,9 @@ import { explainReason } from '../../compiler/analysis/neighbours.ts';
 import { timeAt } from '../../compiler/roofline.ts';
 import { plural, showBytes, showFlops, showIntensity, showMilliseconds, showShare } from './format.ts';
 import { type Html, html, jsonScript } from './html.ts';
-import { sameKernels, type SameKernels } from './kinds.ts';
-import { boundMark, kernelLink, onEach, type PageContext, placesOf, section, shareBar, timesOn, where } from './page-parts.ts';
+import { placesOf, sameKernels, type SameKernels } from './kinds.ts';
+import { boundMark, kernelLink, onEach, type PageContext, section, shareBar, timesOn } from './page-parts.ts';
+import { where } from './places.ts';
 import type { KernelReport } from './report.ts';
 
 const HEADS: readonly (readonly [id: string, title: string, tip: string])[] = [
@@ -73,6 +74,8 @@ export const kernelData = ({ report }: PageContext): Html => {
   const kernels = report.kernels.map((kernel) => {
     const shared = {
       what: kernel.what, same: kernel.sameAs, cost: `${showFlops(kernel.flops)}, ${showBytes(kernel.bytes)}, ${showIntensity(kernel.intensity)} operations per byte`,
+      // what is within rounding, or in the nature of an estimate, is not worth a sentence
+      ...(kernel.again > 0.05 * kernel.flops ? { again: `About ${showFlops(kernel.again)} of it (${showShare(kernel.again / kernel.flops)}) is computed again: threads that do not share a value each compute it, and tiles reach beyond edges.` } : {}),
       run: `${kernel.workgroups} ${kernel.workgroups === '1' ? 'workgroup' : 'workgroups'} of ${plural(kernel.threads, 'thread')}`,
       reason: add(explainReason(kernel.reason)), ...(kernel.notStreamed === undefined ? {} : { notStreamed: kernel.notStreamed }), wgsl: add(kernel.wgsl), loop: add(kernel.loop), nodes: add(kernel.nodes),
       callers: kernel.callers.map(({ file, line, text }) => add({ at: `${file}:${line}`, text: text ?? '', ops: '' })),

@@ -2,7 +2,6 @@
 import { type Bound, type Roofline, timeAt } from '../../compiler/roofline.ts';
 import { showMilliseconds, showShare } from './format.ts';
 import { type Html, html, type Part } from './html.ts';
-import type { SameKernels } from './kinds.ts';
 import { totalTime } from './kinds.ts';
 import type { KernelReport, Report } from './report.ts';
 
@@ -22,17 +21,8 @@ export const onEach = (rooflines: readonly Roofline[], show: (roofline: Roofline
 /** A link that opens a kernel. */
 export const kernelLink = ({ index }: Pick<KernelReport, 'index'>): Html => html`<a class="kernel" href="#k${index}">k${index}</a>`;
 
-export const where = (path: string): string => (path === '' ? 'the model itself' : path);
-
-/** Where kernels of one text come from: `blocks.*.attn` for several blocks. */
-export const placesOf = ({ all }: SameKernels): string => {
-  const paths = [...new Set(all.map(({ path }) => path))], [only, ...others] = new Set(paths.map((path) => path.replace(/\.\d+(?=\.|$)/, '.*')));
-  return paths.length === 1 || only === undefined ? where(paths[0] ?? '') : others.length === 0 ? only : `${where(paths[0]!)} and others`;
-};
-
-export const BOUND_NAMES: Readonly<Record<Bound, string>> = { arithmetic: 'arithmetic', memory: 'memory', launch: 'launch' };
-
-export const boundMark = (bound: Bound): Html => html`<span class="bound ${bound}">${BOUND_NAMES[bound]}</span>`;
+/** The word for what bounds a kernel, in its colour. */
+export const boundMark = (bound: Bound): Html => html`<span class="bound ${bound}">${bound}</span>`;
 
 /** A bar as long as a share, in the colour of what bounds it. */
 export const shareBar = (share: number, bound: Bound): Html =>
@@ -53,5 +43,6 @@ export const timesOn = (rooflines: readonly Roofline[], kernels: readonly Kernel
 export const boundClasses = (kernel: KernelReport, rooflines: readonly Roofline[]): string =>
   rooflines.map((roofline, i) => `r${i}-${timeAt(roofline, kernel).bound}`).join(' ');
 
+/** A section with a title, what it shows, and its content. */
 export const section = (id: string, title: string, lead: Part, body: Part): Html =>
   html`<section id="${id}"><h2>${title}</h2><p class="lead">${lead}</p>${body}</section>`;

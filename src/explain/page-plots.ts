@@ -3,8 +3,8 @@ import { ridgeOf, type Roofline, timeAt } from '../../compiler/roofline.ts';
 import { blocksOf, grouped } from './blocks.ts';
 import { plural, showBytes, showFlops, showIntensity, showMilliseconds, showShare } from './format.ts';
 import { type Html, html } from './html.ts';
-import { sameKernels, totalTime } from './kinds.ts';
-import { boundMark, kernelLink, type PageContext, placesOf, section } from './page-parts.ts';
+import { placesOf, sameKernels, totalTime } from './kinds.ts';
+import { boundMark, kernelLink, type PageContext, section } from './page-parts.ts';
 
 const WIDTH = 960, HEIGHT = 400, LEFT = 74, RIGHT = 20, TOP = 24, BOTTOM = 52;
 const INNER_WIDTH = WIDTH - LEFT - RIGHT, INNER_HEIGHT = HEIGHT - TOP - BOTTOM;

@@ -59,6 +59,7 @@ const show = (k) => {
   sheet.replaceChildren(el('div', { className: 'sheet' },
     el('header', {}, el('h2', {}, kernel.what, el('small', { textContent: kernel.name + '  in  ' + kernel.path })), step(k - 1, '←'), step(k + 1, '→'), el('button', { type: 'button', textContent: 'close', onclick: () => sheet.close() })),
     el('p', { className: 'facts', textContent: kernel.cost + '; ' + kernel.run }),
+    kernel.again === undefined ? undefined : el('p', { className: 'facts', textContent: kernel.again }),
     repeats.length === 0 ? undefined : el('p', { className: 'facts' }, 'the same text as ', ...links(repeats.slice(0, 24)), repeats.length > 24 ? ', …' : ''),
     el('h3', { textContent: 'Lines of the model that it computes' }),
     ...(kernel.sources.length === 0 ? [el('p', { className: 'facts', textContent: 'The source is not known here; it is part of ' + kernel.path + '.' })] : kernel.sources.map((source) => sourceItem(value(source)))),

@@ -46,8 +46,8 @@ ${about === undefined ? undefined : html`<p class="about">${about}</p>`}
 <p class="about">One forward pass takes <code>${report.inputs.join('; ')}</code> and gives <code>${report.outputs.join('; ')}</code>. The model is ${showCount(stages[0]!.nodes)} operations as written; planned for <code>${report.adapter}</code>, they run as ${plural(kernels.length, 'kernel')}. ${onEach(rooflines, (roofline) => html`On ${roofline.label} that takes at least ${showMilliseconds(totalTime(roofline, kernels).milliseconds)}.`)}</p>
 <dl class="tiles">
 ${tile(showCount(kernels.length), 'kernels', `of ${showCount(different)} different texts`)}
-${tile(showFlops(flops), 'arithmetic', `${showIntensity(bytes === 0 ? 0 : flops / bytes)} operations per byte`)}
-${tile(showBytes(bytes), 'through memory', 'read and written, at least')}
+${tile(showFlops(flops), 'arithmetic', `about ${showFlops(report.again)} of it computed again`)}
+${tile(showBytes(bytes), 'through memory', `read and written, at least; ${showIntensity(bytes === 0 ? 0 : flops / bytes)} operations per byte`)}
 ${tile(showBytes(memory.weights), 'weights', `${showLarge(parameters.count)} numbers`)}
 ${tile(showBytes(peak), 'intermediate tensors', `at once; all buffers ${showBytes(report.peakBytes)}`)}
 ${tile(onEach(rooflines, (roofline) => showMilliseconds(totalTime(roofline, kernels).milliseconds)), 'at best', onEach(rooflines, ({ label }) => `on ${label}`))}
@@ -59,7 +59,7 @@ const guide = ({ rooflines }: PageContext): Html => html`<section id="guide"><de
 <div><dt>Tensor, operation</dt><dd>A tensor is a table of numbers; <code>f32[256, 1024]</code> has 256 rows of 1024. A model is operations on tensors: products of matrices, sums, functions of each element. The smallest are called elementwise: they need only the elements at one place.</dd></div>
 <div><dt>Kernel</dt><dd>A program that the graphics processor runs with thousands of threads at once. Kernels run one after the other and hand tensors on through memory.</dd></div>
 <div><dt>Fusion</dt><dd>Computing several operations in one kernel, so that what passes between them never goes through memory. The compiler decides where, and says why not: see <a href="#reasons">not fused</a>.</dd></div>
-<div><dt>FLOP, byte</dt><dd>One FLOP is one addition or multiplication. Bytes are counted once for each kernel that needs them, as if caches were perfect.</dd></div>
+<div><dt>FLOP, byte</dt><dd>One FLOP is one addition or multiplication. Bytes are counted once for each kernel that needs them, as if caches were perfect; arithmetic as often as it is done, also where threads compute the same value again rather than share it.</dd></div>
 <div><dt>Bound by</dt><dd>A kernel computes and waits for memory at the same time; the slower of the two decides. ${boundMark('arithmetic')} it computes all the time. ${boundMark('memory')} it waits for numbers. ${boundMark('launch')} it is so small that starting it takes longer than running it.</dd></div>
 <div><dt>At best</dt><dd>Times here are not measured: they are the least that the adapter's peaks allow. ${onEach(rooflines, (roofline) => html`${roofline.label}: ${showFlops(roofline.gflops * 1e9)}/s, ${showBytes(roofline.gbs * 1e9)}/s, ${showMilliseconds(roofline.launchMicroseconds / 1000)} a launch. From ${showIntensity(ridgeOf(roofline))} operations per byte on, arithmetic binds.`)} Choose another at the top.</dd></div>
 </dl></details></section>`;

@@ -21,6 +21,7 @@ export const modulePaths = (parameters: Iterable<string>): ReadonlySet<string> =
   return paths;
 };
 
+/** The place that a scope names. */
 export const placeOf = (scope: string, modules: ReadonlySet<string>): Place => {
   const [head = '', ...rest] = scope.split('/');
   return modules.has(head) ? { path: head, composites: rest } : { path: '', composites: scope === '' ? [] : [head, ...rest] };
@@ -47,3 +48,6 @@ export const stepsOf = (path: string): readonly string[] => {
   }
   return steps;
 };
+
+/** A path for people. */
+export const where = (path: string): string => (path === '' ? 'the model itself' : path);

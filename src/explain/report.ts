@@ -3,7 +3,7 @@
  *
  * Invariant: it says nothing that the compilation does not; every kernel of the plan is in it once, in the order in which they run.
  */
-import { costsOf, intensityOf } from '../../compiler/analysis/cost.ts';
+import { costsOf, intensityOf, operationsOnce } from '../../compiler/analysis/cost.ts';
 import { type Neighbours, neighboursOf, portsOf, reasonFor } from '../../compiler/analysis/neighbours.ts';
 import { type Occupancy, occupancyOf } from '../../compiler/analysis/occupancy.ts';
 import type { Compilation } from '../../compiler/compile.ts';
@@ -65,6 +65,8 @@ export interface KernelReport {
   readonly kind: Kind;
   readonly type: string;
   readonly flops: number;
+  /** Of these, about how many compute again what another thread, or another kernel of the same tensor, has computed. */
+  readonly again: number;
   readonly bytes: number;
   readonly intensity: number;
   /** The first kernel with the same text, workgroups and costs: it and its repeats differ in the tensors that they bind. */
@@ -122,6 +124,7 @@ export interface Report {
   readonly stages: readonly StageReport[];
   readonly graph: readonly NodeReport[];
   readonly flops: number;
+  readonly again: number;
   readonly bytes: number;
 }
 
@@ -152,9 +155,9 @@ const namesIn = (modules: ReadonlySet<string>) => (node: Node): string => placeO
 
 /** What a kernel does, in a few words; composites by their names, since those are what the model's author wrote. */
 const whatOf = (kind: Kind, nodes: readonly Node[], nameOf: (node: Node) => string): string => {
-  const products = nodes.filter(isContraction), shapes = unique(products.map(({ inputs }) => inputs.map(shapeText).join(' · '))).slice(0, 2).join(' and ');
+  const products = nodes.filter(isContraction), shapes = unique((kind === 'attention' ? products.slice(0, 1) : products).map(({ inputs }) => inputs.map(shapeText).join(' · '))).slice(0, 2).join(' and ');
   const names = unique(products.map(nameOf)).filter((name) => name !== 'einsum');
-  const steps = unique(nodes.filter((node) => (!onlyMoves(node) || isLookup(node)) && !isContraction(node)).map(nameOf)).filter((name) => !names.includes(name));
+  const steps = unique(nodes.filter((node) => (!onlyMoves(node) || isLookup(node)) && !isContraction(node)).map(nameOf)).filter((name) => !names.includes(name) && !(kind === 'attention' && name === 'softmax'));
   const listed = `${steps.slice(0, MOST_STEPS).join(', ')}${steps.length > MOST_STEPS ? ', …' : ''}`;
   switch (kind) {
     case 'attention': return `attention ${shapes}${listed === '' ? '' : `, with ${listed}`}`;
@@ -266,7 +269,7 @@ export const reportOf = (made: Compilation, { adapter, positions = () => [] }: R
     if (!firstOf.has(text)) firstOf.set(text, k);
     return {
       index: k, name, kind, path: commonPath(main.map(({ scope }) => placeOf(scope, modules).path)), what: whatOf(kind, computed, nameOf) + part,
-      type: root === undefined ? '' : showType(root), flops, bytes, intensity: intensityOf({ flops, bytes }), sameAs: firstOf.get(text)!,
+      type: root === undefined ? '' : showType(root), flops, again: Math.max(0, Math.round(flops - operationsOnce(computed) / Math.max(1, pieces.length))), bytes, intensity: intensityOf({ flops, bytes }), sameAs: firstOf.get(text)!,
       threads: loop.workgroupSize.reduce((a, b) => a * b, 1), workgroups: workgroups.filter((n, i) => n > 1 || i === 0).map(showCount).join(' × '),
       ports, reason: written === undefined ? 'a copy' : reasonFor(plan, written), notStreamed: products.map((node) => plan.fusion.notStreamed.get(node)).find((why) => why !== undefined),
       wgsl: program.kernels[shader]!.wgsl, loop: printLoop(loop).join('\n'), nodes: nodeLines(computed, (node) => ports.find((_, i) => plan.tensors.get(kernel.bindings[i]!.tensor)!.node === node)?.variable), sources: sourcesOf(computed, positions, nameOf), callers: callersOf(main[0], positions),
@@ -293,6 +296,6 @@ export const reportOf = (made: Compilation, { adapter, positions = () => [] }: R
     parameters: { weights: program.parameters.map(({ name, dtype, shape }) => ({ name, type: showType({ dtype, shape }) })), count: total(program.parameters.map(({ shape }) => shape.reduce((a, b) => a * b, 1))) },
     peakBytes: total(program.buffers.map(({ bytes }) => bytes)),
     largestBinding: Math.max(0, ...program.dispatches.flatMap(({ bindings }) => bindings.map(({ bytes }) => bytes))),
-    flops: total(kernels.map(({ flops }) => flops)), bytes: total(kernels.map(({ bytes }) => bytes)),
+    flops: total(kernels.map(({ flops }) => flops)), again: total(kernels.map(({ again }) => again)), bytes: total(kernels.map(({ bytes }) => bytes)),
   };
 };

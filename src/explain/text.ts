@@ -2,7 +2,7 @@
 import { explainReason } from '../../compiler/analysis/neighbours.ts';
 import { type Roofline, timeAt } from '../../compiler/roofline.ts';
 import { plural, showBytes, showCount, showFlops, showIntensity, showLarge, showMilliseconds, showShare } from './format.ts';
-import { sameKernels, type SameKernels, separations, totalTime } from './kinds.ts';
+import { placesOf, sameKernels, type SameKernels, separations, totalTime } from './kinds.ts';
 import type { Report } from './report.ts';
 
 export interface TextOptions {
@@ -22,14 +22,6 @@ const table = (heads: readonly string[], rows: readonly (readonly string[])[]): 
   const line = (cells: readonly string[]): string =>
     cells.map((cell, i) => (heads[i]!.endsWith(':') ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ').trimEnd();
   return [line(heads.map((head) => head.replace(/:$/, ''))), ...rows.map(line)];
-};
-
-const where = (path: string): string => (path === '' ? '(model)' : path);
-/** `blocks.0.attn`, or `blocks.*.attn` for several. */
-const placesOf = ({ first, all }: SameKernels): string => {
-  const paths = [...new Set(all.map(({ path }) => path))];
-  const starred = new Set(paths.map((path) => path.replace(/\.\d+(?=\.|$)/, '.*')));
-  return paths.length === 1 ? where(first.path) : starred.size === 1 ? [...starred][0]! : `${where(first.path)} …`; // it has one
 };
 
 const timeLine = (roofline: Roofline, { kernels }: Report): string => {
@@ -77,7 +69,7 @@ export const reportText = (report: Report, options: TextOptions): string => {
     `${model}, planned for ${adapter}: ${report.inputs.join(', ')} -> ${report.outputs.join(', ')}`,
     `  ${showLarge(parameters.count)} parameters in ${plural(parameters.weights.length, 'tensor')}, ${showBytes(memory.weights)}`,
     `  ${showCount(stages[0]!.nodes)} operations as written, ${showCount(stages.at(-1)!.nodes)} after the passes, in ${plural(kernels.length, 'kernel')} (${different} different texts)`,
-    `  ${showFlops(flops)} and ${showBytes(bytes)} across the memory bus in one forward pass`,
+    `  ${showFlops(flops)} (about ${showFlops(report.again)} of them again, for values that threads do not share) and ${showBytes(bytes)} across the memory bus in one forward pass`,
     `  intermediate tensors: ${showBytes(Math.max(0, ...memory.live))} alive at once, ${showBytes(memory.planned)} set aside; all buffers ${showBytes(report.peakBytes)}`,
     '',
     'least time of one forward pass, each kernel at the roofline:',

@@ -72,7 +72,7 @@ dialog{width:min(880px,100vw);height:100vh;max-height:none;max-width:none;margin
 .sheet{padding:20px 26px 60px}.sheet header{display:flex;align-items:flex-start;gap:12px;padding:0 0 6px}.sheet h2{overflow-wrap:anywhere;flex:1}.sheet h2 small{display:block;font:14px/1.5 var(--mono);color:var(--soft);letter-spacing:0}
 .sheet button{font:inherit;font-size:14px;padding:4px 11px;border:1px solid var(--line);border-radius:8px;background:var(--ground);color:var(--ink);cursor:pointer}.sheet h3{margin:24px 0 8px}
 .sheet .facts{margin:2px 0 0}.sheet pre{margin:0;padding:12px 14px;background:var(--code);border-radius:10px;overflow:auto;font:12.8px/1.5 var(--mono);max-height:62vh;tab-size:2}
-.sheet table{font-size:13.5px}.sheet td,.sheet th{padding:4px 8px}.sheet ul{margin:0;padding:0;list-style:none}.sheet li{padding:4px 0}.sheet .why{color:var(--soft)}
+.sheet table{font-size:13.5px}.sheet td,.sheet th{padding:4px 8px;overflow-wrap:anywhere}.sheet .num{white-space:nowrap}.sheet ul{margin:0;padding:0;list-style:none}.sheet li{padding:4px 0}.sheet .why{color:var(--soft)}
 .source{display:grid;grid-template-columns:minmax(0,1fr);margin-bottom:8px}.source .at{font:13px/1.5 var(--mono);color:var(--soft)}.source pre{padding:7px 12px}
 .sheet summary{cursor:pointer;color:var(--soft);font-size:14px;margin:2px 0 6px}
 .graph{margin:0;padding:4px 16px 14px;list-style:none;border-top:1px solid var(--line);overflow-x:auto;font:12.8px/1.75 var(--mono);white-space:nowrap}.graph li:target{background:color-mix(in srgb,var(--accent) 14%,transparent)}.graph .type{color:var(--type)}.graph .attributes{color:var(--faint)}.graph .stored{font-weight:700}.graph .op{color:var(--keyword)}.graph li{display:flex;gap:24px}.graph .homes{margin-left:auto}

@@ -50,6 +50,7 @@ describe('neighbours', () => {
   test('a reason without a sentence is shown as it is', () => {
     expect(explainReason('the moon is full')).toBe('the moon is full');
     expect(explainReason('read by 3 kernels, cheaper to keep than to compute again')).toMatch(/^3 kernels read it/);
+    expect(explainReason('output; not in the program that reads it: its layers are not small')).toMatch(/^it is a result .* because its layers are not small$/);
   });
 });
 

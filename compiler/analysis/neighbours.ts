@@ -77,8 +77,13 @@ const SENTENCES: readonly Sentence[] = [
   [/^a copy$/, () => 'each result of the program has memory of its own, so what is already elsewhere is copied'],
 ];
 
+/** A tensor may have been left out of a chain of small layers too; that says so in words of its own. */
+const NOT_IN_PROGRAM = '; not in the program that reads it: ';
+
 /** A reason in plain words, to stand behind "kept apart because". */
 export const explainReason = (reason: string): string => {
+  const split = reason.indexOf(NOT_IN_PROGRAM);
+  if (split >= 0) return `${explainReason(reason.slice(0, split))}; nor is it computed row by row with the layers that read it, because ${reason.slice(split + NOT_IN_PROGRAM.length)}`;
   for (const [pattern, sentence] of SENTENCES) {
     const found = pattern.exec(reason);
     if (found !== null) return sentence(...found.slice(1));

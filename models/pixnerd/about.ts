@@ -18,7 +18,7 @@ const PARTS: readonly (readonly [name: string, about: string])[] = [
 /** What a part of the model is for, by its state_dict path; undefined where there is nothing to say. */
 export const aboutPart = ({ num_cond_blocks }: Pick<C2iConfig, 'num_cond_blocks'>) => (path: string): string | undefined => {
   const [, number] = /^blocks\.(\d+)$/.exec(path) ?? [];
-  if (number === undefined) return path === '' ? 'the vectors of time and class together; pixels back in their places' : PARTS.find(([name]) => name === path)?.[1];
+  if (number === undefined) return path === '' ? 'what lies between the parts, or reaches over several of them' : PARTS.find(([name]) => name === path)?.[1];
   return Number(number) < num_cond_blocks ? 'transformer: patches look at each other (attn), then each for itself (mlp), steered by time and class (adaLN)'
     : 'NeRF: weights are generated for each patch (param_generator), then applied to its pixels';
 };

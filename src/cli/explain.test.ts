@@ -64,7 +64,7 @@ describe('success', () => {
     expect(code).toBe(0);
     expect(out).toContain('kernels on yours');
     expect(out).toMatch(/k\d+ .*matrix product .*FLOP/);
-    const longer = await cli.run(['explain', '--model', 'fashion', '--all']);
+    const longer = await cli.run(['explain', '--model', 'fashion', '--profile', 'cpu', '--all']);
     expect(longer.out.split('\n').length).toBeGreaterThan(out.split('\n').length);
   });
 });

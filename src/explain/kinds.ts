@@ -1,6 +1,5 @@
 /** Kernels of one text together, and what they take on an adapter: the rows of the tables. */
 import { type Bound, type Roofline, timeAt } from '../../compiler/roofline.ts';
-import { where } from './places.ts';
 import type { KernelReport, NeighbourReport } from './report.ts';
 
 /** Kernels that run the same text on other tensors; the first stands for all. */
@@ -22,8 +21,8 @@ export const sameKernels = (kernels: readonly KernelReport[]): readonly SameKern
 
 /** Where kernels of one text come from: `blocks.*.attn` for several blocks. */
 export const placesOf = ({ first, all }: SameKernels): string => {
-  const paths = new Set(all.map(({ path }) => path)), [family, ...others] = new Set([...paths].map((path) => path.replace(/\.\d+(?=\.|$)/, '.*')));
-  return paths.size === 1 || family === undefined ? where(first.path) : others.length === 0 ? family : `${where(first.path)} and others`;
+  const places = new Set(all.map(({ place }) => place)), [family, ...others] = new Set([...places].map((place) => place.replace(/\.\d+(?=\.|$)/, '.*')));
+  return places.size === 1 || family === undefined ? first.place : others.length === 0 ? family : `${first.place} and others`;
 };
 
 export interface TotalTime {

@@ -32,7 +32,7 @@ const arcsOf = (kernels: readonly KernelReport[], neighbours: readonly Neighbour
 };
 
 const rowOf = (kernel: KernelReport, name: string, whole: readonly number[], context: PageContext): Html => {
-  const inside = kernel.path === name ? '' : kernel.path.slice(name === '' ? 0 : name.length + 1);
+  const inside = kernel.path !== name ? kernel.path.slice(name === '' ? 0 : name.length + 1) : name === '' && kernel.place !== where('') ? kernel.place : '';
   return html`<li class="row ${boundClasses(kernel, context.rooflines)}">${kernelLink(kernel)}<span class="inside">${inside}</span><span class="what">${kernel.what}</span><span class="times">${timesOf([kernel], whole, context)}</span></li>`;
 };
 

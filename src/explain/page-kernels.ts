@@ -5,7 +5,6 @@ import { plural, showBytes, showFlops, showIntensity, showMilliseconds, showShar
 import { type Html, html, jsonScript } from './html.ts';
 import { placesOf, sameKernels, type SameKernels } from './kinds.ts';
 import { boundMark, kernelLink, onEach, type PageContext, section, shareBar, timesOn } from './page-parts.ts';
-import { where } from './places.ts';
 import type { KernelReport } from './report.ts';
 
 const HEADS: readonly (readonly [id: string, title: string, tip: string])[] = [
@@ -31,12 +30,12 @@ const firstRow = ({ first, all }: SameKernels, whole: readonly number[], { roofl
   const shares = count === 1 ? share(1) : html`<span class="folded">${share(count)}</span><span class="unfolded">${share(1)}</span>`;
   const place = placesOf({ first, all });
   return html`<tr id="k${index}" data-kernel="${index}" class="first" data-count="${count}" data-flops="${flops}" data-bytes="${bytes}" data-intensity="${intensity.toPrecision(4)}" data-times="${times.map(({ milliseconds }) => milliseconds.toPrecision(4)).join(' ')}">
-<td>${kernelLink(first)}${count > 1 ? html`<span class="count">${count} ×</span>` : undefined}</td><td class="where">${count === 1 ? place : html`<span class="folded">${place}</span><span class="unfolded">${where(first.path)}</span>`}</td><td class="what">${what}</td><td class="num">${showFlops(flops)}</td><td class="num">${showBytes(bytes)}</td><td class="num">${showIntensity(intensity)}</td><td>${onEach(rooflines, (_, i) => boundMark(times[i]!.bound))}</td><td class="num">${onEach(rooflines, (_, i) => showMilliseconds(times[i]!.milliseconds))}</td><td class="shares">${shares}</td></tr>`;
+<td>${kernelLink(first)}${count > 1 ? html`<span class="count">${count} ×</span>` : undefined}</td><td class="where">${count === 1 ? place : html`<span class="folded">${place}</span><span class="unfolded">${first.place}</span>`}</td><td class="what">${what}</td><td class="num">${showFlops(flops)}</td><td class="num">${showBytes(bytes)}</td><td class="num">${showIntensity(intensity)}</td><td>${onEach(rooflines, (_, i) => boundMark(times[i]!.bound))}</td><td class="num">${onEach(rooflines, (_, i) => showMilliseconds(times[i]!.milliseconds))}</td><td class="shares">${shares}</td></tr>`;
 };
 
 /** The row of a repeat: the script gives it the numbers of the first of its text. */
 const repeatRow = (kernel: KernelReport): Html =>
-  html`<tr id="k${kernel.index}" data-kernel="${kernel.index}" class="again" data-same="${kernel.sameAs}"><td>${kernelLink(kernel)}</td><td class="where">${where(kernel.path)}</td><td class="what">${kernel.what}</td></tr>`;
+  html`<tr id="k${kernel.index}" data-kernel="${kernel.index}" class="again" data-same="${kernel.sameAs}"><td>${kernelLink(kernel)}</td><td class="where">${kernel.place}</td><td class="what">${kernel.what}</td></tr>`;
 
 export const kernelsSection = (context: PageContext): Html => {
   const { report, rooflines } = context, whole = timesOn(rooflines, report.kernels), same = sameKernels(report.kernels);
@@ -82,7 +81,7 @@ export const kernelData = ({ report }: PageContext): Html => {
       sources: kernel.sources.map(({ file, line, text, ops }) => add({ at: `${file}:${line}`, text: text ?? '', ops: ops.join(', ') })),
       ports: kernel.ports.map(({ variable, written, kind, type, bytes, touched }) => ({ variable, written, kind, type, bytes: touched < bytes ? `${showBytes(touched)} of ${showBytes(bytes)}` : showBytes(bytes) })),
     };
-    return [kernel.name, add(where(kernel.path)), add(shared), ...kernel.ports.map(({ name, producers }) => [name, ...producers])];
+    return [kernel.name, add(kernel.place), add(shared), ...kernel.ports.map(({ name, producers }) => [name, ...producers])];
   });
   const neighbours = report.neighbours.map(({ producer, consumer, type, reason, bytes }) => [producer, consumer, add(type), add(explainReason(reason)), bytes === 0 ? 0 : add(showBytes(bytes))]);
   return jsonScript('data', { values, kernels, neighbours });

@@ -16,7 +16,7 @@ import { type Node, sourceOf } from '../../dsl/graph/node.ts';
 import { printNodes, showAttributes, showType } from '../../dsl/graph/print.ts';
 import { definitionOf } from '../../dsl/ops/table.ts';
 import { showCount } from './format.ts';
-import { commonPath, modulePaths, placeOf } from './places.ts';
+import { commonPath, modulePaths, placeOf, stepsOf, where } from './places.ts';
 import type { Position, Positions } from './positions.ts';
 
 /** A tensor that a kernel binds. */
@@ -60,6 +60,8 @@ export interface KernelReport {
   readonly name: string;
   /** Innermost module that its main work comes from; '' for the model itself. */
   readonly path: string;
+  /** The same for people; of a kernel that reaches over several blocks, the first and the last of them. */
+  readonly place: string;
   /** In a few words: `matrix product [256, 1024] · [3072, 1024], with silu`. */
   readonly what: string;
   readonly kind: Kind;
@@ -129,7 +131,7 @@ export interface Report {
 }
 
 /** What a kernel is built around. */
-export type Kind = 'attention' | 'matrix product' | 'row reduction' | 'lookup' | 'element by element' | 'copy';
+export type Kind = 'attention' | 'layers' | 'matrix product' | 'row reduction' | 'lookup' | 'element by element' | 'copy';
 
 /** Nodes that compute nothing of their own: views, constants, what puts tensors together. */
 const onlyMoves = (node: Node): boolean =>
@@ -161,12 +163,19 @@ const whatOf = (kind: Kind, nodes: readonly Node[], nameOf: (node: Node) => stri
   const listed = `${steps.slice(0, MOST_STEPS).join(', ')}${steps.length > MOST_STEPS ? ', …' : ''}`;
   switch (kind) {
     case 'attention': return `attention ${shapes}${listed === '' ? '' : `, with ${listed}`}`;
+    case 'layers': return `${products.length} small layers in one, row by row: ${shapes}${products.length > 2 ? ', …' : ''}${listed === '' ? '' : `, with ${listed}`}`;
     case 'matrix product': return `matrix product${names.length > 0 ? ` of ${names.join(', ')}` : ''} ${shapes}${listed === '' ? '' : `, with ${listed}`}`;
     case 'row reduction': return `${listed}: along rows`;
     case 'element by element': return `${listed}: element by element`;
     case 'lookup': return 'rows out of a table';
     case 'copy': return `moves elements: ${unique(nodes.filter(({ op, inputs }) => inputs.length > 0 && op !== 'reshape').map(({ op }) => op)).slice(0, MOST_STEPS).join(', ') || 'a copy'}`;
   }
+};
+
+/** Where a kernel comes from; one that reaches over several blocks has none in common. */
+const placeText = (path: string, paths: readonly string[]): string => {
+  const blocks = unique(paths.map((each) => stepsOf(each)[0]).filter((block) => block !== undefined));
+  return path !== '' || blocks.length < 2 ? where(path) : `${blocks[0]} … ${blocks.at(-1)}`;
 };
 
 const portKind = ({ op, attributes }: Node): PortReport['kind'] =>
@@ -261,14 +270,15 @@ export const reportOf = (made: Compilation, { adapter, positions = () => [] }: R
     const computed = nodes.filter((node) => !isLeaf(node));
     const written = portsOf(kernel).writes[0], root = written === undefined ? undefined : plan.tensors.get(written)?.node;
     const products = nodes.filter(isContraction), main = products.length > 0 ? products : root === undefined ? [] : [root];
-    const kind = kindOf(computed);
+    const kind = root !== undefined && plan.fusion.rowPrograms.has(root) ? 'layers' : kindOf(computed);
+    const paths = main.map(({ scope }) => placeOf(scope, modules).path), path = commonPath(paths);
     const pieces = written === undefined ? [] : writers.get(written)!;
     const part = pieces.length > 1 ? `; part ${pieces.indexOf(k) + 1} of ${pieces.length}` : '';
     const shader = program.dispatches[k]!.kernel, ports = portsOfKernel(kernel, k);
     const text = `${shader} ${flops} ${bytes}`;
     if (!firstOf.has(text)) firstOf.set(text, k);
     return {
-      index: k, name, kind, path: commonPath(main.map(({ scope }) => placeOf(scope, modules).path)), what: whatOf(kind, computed, nameOf) + part,
+      index: k, name, kind, path, place: placeText(path, paths), what: whatOf(kind, computed, nameOf) + part,
       type: root === undefined ? '' : showType(root), flops, again: Math.max(0, Math.round(flops - operationsOnce(computed) / Math.max(1, pieces.length))), bytes, intensity: intensityOf({ flops, bytes }), sameAs: firstOf.get(text)!,
       threads: loop.workgroupSize.reduce((a, b) => a * b, 1), workgroups: workgroups.filter((n, i) => n > 1 || i === 0).map(showCount).join(' × '),
       ports, reason: written === undefined ? 'a copy' : reasonFor(plan, written), notStreamed: products.map((node) => plan.fusion.notStreamed.get(node)).find((why) => why !== undefined),

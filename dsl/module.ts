@@ -120,8 +120,7 @@ const parameterNode = (name: string, shape: Shape): Node => {
 
 /** A bound function makes its nodes in the scope of its path. */
 const inScope = (path: string, bound: unknown): unknown =>
-  // as: only the scope of the node is read
-  typeof bound === 'function' ? (...inputs: unknown[]) => inScopeOf({ scope: path } as Node, () => bound(...inputs)) : bound;
+  typeof bound === 'function' ? (...inputs: unknown[]) => inScopeOf({ scope: path }, () => bound(...inputs)) : bound;
 
 const bindEntry = (entry: Entry, path: string): unknown => {
   switch (entry.kind) {

@@ -26,6 +26,14 @@ export { printKernels } from '../compiler/kernels/print.ts';
 export { evaluate, evaluateBounded } from '../compiler/reference/evaluate.ts';
 export { compareWithBound } from '../compiler/reference/compare.ts';
 
+// what the compiler made of a model, and why, for people
+export { withSources } from '../dsl/graph/node.ts';
+export { ROOFLINES, type Roofline } from '../compiler/roofline.ts';
+export { positionsFrom, type Positions } from './explain/positions.ts';
+export { reportOf, type Report, type ReportOptions } from './explain/report.ts';
+export { reportPage, type PageOptions } from './explain/page.ts';
+export { reportText, type TextOptions } from './explain/text.ts';
+
 // models
 export { nullClass, PRESETS, sizesOf, type C2iConfig, type C2iSizes, type ImageSize, type PresetName } from '../models/pixnerd/config.ts';
 export { decoderGraph, parameterShapes, velocityGraph } from '../models/pixnerd/graph.ts';

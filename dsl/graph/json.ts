@@ -59,8 +59,7 @@ export const fromJson = (json: JsonGraph): Graph | string => {
   const nodes: Node[] = [];
   for (const [i, { op, inputs, attributes, scope }] of json.nodes.entries()) {
     if (inputs.some((k) => !Number.isInteger(k) || k < 0 || k >= i)) return `graph: node ${i} (${op}) refers to a node that does not come before it`;
-    const note = { scope } as Node; // only the scope is read
-    const node = inScopeOf(note, () => apply(op, inputs.map((k) => nodes[k]!), mapValues(attributes, readAttribute) as Attributes));
+    const node = inScopeOf({ scope }, () => apply(op, inputs.map((k) => nodes[k]!), mapValues(attributes, readAttribute) as Attributes));
     if (node.op === 'invalid') return `graph: node ${i}: ${textAttribute(node.attributes, 'message')}`;
     nodes.push(node);
   }

@@ -2,7 +2,7 @@
  * Nodes of the tensor graph: plain, immutable, hash-consed data.
  *
  * Invariant: two nodes with the same op, inputs and attributes are the same object, so `===` is structural equality
- * and common subexpressions never exist twice. `scope` and `source` are notes for people (where in the model a node
+ * and common subexpressions never exist twice. `scope` and `sourceOf` are notes for people (where in the model a node
  * was made); they are no part of a node's identity.
  */
 import type { DType } from '../dtype.ts';
@@ -67,21 +67,57 @@ export const scoped = <A>(name: string, body: () => A): A => {
   try { return body(); } finally { scope = outer; }
 };
 
+/** The calls that made a node, as the engine writes a stack: one line each, the innermost first, those of the language included. */
+export type CallStack = string;
+
+/** Beside the nodes, since two traces may share a node that only the second one was asked to explain. */
+const sources = new WeakMap<Node, CallStack>();
+let recording = false;
+/** What a rewrite replaces was made there. */
+let inherited: CallStack | undefined;
+
+/** V8's; other engines keep whole stacks anyway. */
+type StackError = ErrorConstructor & { stackTraceLimit?: number };
+/** Deeper than modules in modules in composites are. */
+const DEPTH = 60;
+
+/** Runs `body`; the nodes it makes remember the calls that made them. Costs a stack trace for each node, hence only where it is asked for. */
+export const withSources = <A>(body: () => A): A => {
+  const outer = recording, errors = Error as StackError, limit = errors.stackTraceLimit;
+  recording = true;
+  errors.stackTraceLimit = DEPTH;
+  try { return body(); } finally {
+    recording = outer;
+    if (limit !== undefined) errors.stackTraceLimit = limit;
+  }
+};
+
+/** Where a node was made, if that was recorded; of a rewritten node, where what it replaces was made. */
+export const sourceOf = (node: Node): CallStack | undefined => sources.get(node);
+
+const noteSource = (node: Node): void => {
+  if (sources.has(node)) return;
+  const source = inherited ?? (recording ? new Error().stack : undefined);
+  if (source !== undefined) sources.set(node, source);
+};
+
 /** Runs `body` in the scope that `node` was made in: rewrites keep the notes of what they replace. */
-export const inScopeOf = <A>(node: Node, body: () => A): A => {
-  const outer = scope;
+export const inScopeOf = <A>(node: Pick<Node, 'scope'>, body: () => A): A => {
+  const outer = scope, outerSource = inherited;
   scope = node.scope === '' ? [] : [node.scope];
-  try { return body(); } finally { scope = outer; }
+  inherited = sources.get(node as Node); // a WeakMap may be asked for anything
+  try { return body(); } finally { scope = outer; inherited = outerSource; }
 };
 
 /** The one place where nodes come into being. Shape and dtype must be the op's inferred type. */
 export const intern = (op: string, inputs: readonly Node[], attributes: Attributes, type: TensorType): Node => {
   const key = `${op}(${inputs.map((input) => input.id).join(',')})${attributesText(attributes)}${type.dtype}[${type.shape.join(',')}]`;
   const known = interned.get(key)?.deref();
-  if (known !== undefined) return known;
+  if (known !== undefined) { noteSource(known); return known; }
   const node: Node = Object.freeze({ op, inputs, attributes, shape: type.shape, dtype: type.dtype, id: nextId++, scope: scope.join('/') });
   interned.set(key, new WeakRef(node));
   forget.register(node, key);
+  noteSource(node);
   return node;
 };
 

@@ -11,7 +11,8 @@ const showAttribute = (attribute: Attribute): string =>
   : 'literal' in attribute ? `<${attribute.data.length} elements ${attribute.key}>`
   : `[${attribute.map(showAttribute).join(', ')}]`;
 
-const showAttributes = (node: Node): string => {
+/** ` {axes: [0, 1]}`; empty where there are none. */
+export const showAttributes = (node: Pick<Node, 'attributes'>): string => {
   const parts = Object.keys(node.attributes).sort().map((name) => `${name}: ${showAttribute(node.attributes[name]!)}`);
   return parts.length === 0 ? '' : ` {${parts.join(', ')}}`;
 };

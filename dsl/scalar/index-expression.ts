@@ -11,7 +11,8 @@ import { compactKey } from './key.ts';
 
 export type { Atom, Index, Term, Variable } from './expression.ts';
 
-const atomRange = (atom: Atom): readonly [number, number] => {
+/** The smallest and the largest value of an atom. */
+export const atomRange = (atom: Atom): readonly [number, number] => {
   switch (atom.kind) {
     case 'variable': return [0, atom.extent - 1];
     case 'quotient': return [Math.floor(atom.of.min / atom.by), Math.floor(atom.of.max / atom.by)];

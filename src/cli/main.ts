@@ -5,6 +5,7 @@ import type { AnyCommand, Terminal } from './command.ts';
 import { demo } from './commands/demo.ts';
 import { doctor } from './commands/doctor.ts';
 import { emit } from './commands/emit.ts';
+import { explainCommand } from './commands/explain.ts';
 import { inspect } from './commands/inspect.ts';
 import { parity } from './commands/parity.ts';
 import { sample } from './commands/sample.ts';
@@ -14,7 +15,7 @@ import { commandHelp, overview } from './help.ts';
 import { nearest, suggestion } from './suggest.ts';
 import { VERSION } from './version.ts';
 
-const COMMANDS: readonly AnyCommand[] = [sample, parity, verify, inspect, emit, doctor, demo];
+const COMMANDS: readonly AnyCommand[] = [sample, parity, verify, inspect, emit, explainCommand, doctor, demo];
 
 /** A failure of ours, not the user's. */
 const OUR_BUG = 70;

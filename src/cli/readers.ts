@@ -30,6 +30,11 @@ export const share: Reader<number> = reader('S', 'a number above 0 and at most 1
   return value !== undefined && value > 0 && value <= 1 ? value : undefined;
 });
 
+export const positiveNumber: Reader<number> = reader('X', 'a number above 0, such as 200', (text) => {
+  const value = toNumber(text);
+  return value !== undefined && value > 0 && Number.isFinite(value) ? value : undefined;
+});
+
 /** Any 64-bit seed. */
 export const seed: Reader<bigint> = reader('N', 'a whole number from 0 to 18446744073709551615', (text) =>
   /^\d+$/.test(text) && BigInt(text) < 2n ** 64n ? BigInt(text) : undefined,

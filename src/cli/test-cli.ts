@@ -36,6 +36,7 @@ export const buildCli = async (): Promise<Cli> => {
     platform: 'node',
     target: 'es2022',
     logLevel: 'warning',
+    sourcemap: true,
     mainFields: ['module', 'main'],
     external: [...Object.keys(dependencies).filter((name) => name !== 'fp-ts'), '@sparticuz/chromium'],
     define: { PIXNERD_VERSION: '"test"' },

@@ -25,7 +25,7 @@ import { inPackage } from '../package-root.ts';
 import { makeProgress } from '../progress.ts';
 import { choice, positive, share, size, text, whole } from '../readers.ts';
 import { suggestion } from '../suggest.ts';
-import { presets, usualSize } from './emit.ts';
+import { presets, usualSize } from '../planning.ts';
 
 interface Source {
   readonly name: string;

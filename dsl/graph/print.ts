@@ -2,6 +2,8 @@
  * The graph as text, one node a line, numbered by position: stable from run to run and made for `diff`.
  * Example: `%3 = add(%1, %2) : f32[2, 16]`.
  */
+import type { StorageType } from '../dtype.ts';
+import type { Shape } from '../shape/dim.ts';
 import { type Graph, nodesOf } from './graph.ts';
 import type { Attribute, Node } from './node.ts';
 
@@ -17,7 +19,7 @@ export const showAttributes = (node: Pick<Node, 'attributes'>): string => {
   return parts.length === 0 ? '' : ` {${parts.join(', ')}}`;
 };
 
-export const showType = (node: Pick<Node, 'dtype' | 'shape'>): string => `${node.dtype}[${node.shape.join(', ')}]`;
+export const showType = ({ dtype, shape }: { readonly dtype: StorageType; readonly shape: Shape }): string => `${dtype}[${shape.join(', ')}]`;
 
 export interface PrintOptions { readonly scopes?: boolean }
 

@@ -23,7 +23,11 @@ export const planningOptions = {
   model: optional(choice(...presets), 'a built-in size instead of a file'),
   size: optional(size, 'height x width of an image (default: as the file says, else 256 for patch 16)'),
   batch: withDefault(positive, 1, 'images at once'),
-  profile: withDefault(text('gpu|cpu|FILE'), 'gpu', 'limits and schedules to plan for; FILE is JSON as doctor --json prints it: {"class": "gpu", "limits": {...}, "features": [...]}'),
+  profile: withDefault(
+    text('gpu|cpu|FILE'),
+    'gpu',
+    'limits and schedules to plan for; FILE is JSON as doctor --json prints it: {"class": "gpu", "limits": {...}, "features": [...]}',
+  ),
 };
 
 export interface Source {

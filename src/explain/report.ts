@@ -3,6 +3,7 @@
  *
  * Invariant: it says nothing that the compilation does not; every kernel of the plan is in it once, in the order in which they run.
  */
+import type { StorageType } from '../../dsl/dtype.ts';
 import { costsOf, intensityOf, operationsOnce } from '../../compiler/analysis/cost.ts';
 import { type Neighbours, neighboursOf, portsOf, reasonFor } from '../../compiler/analysis/neighbours.ts';
 import { type Occupancy, occupancyOf } from '../../compiler/analysis/occupancy.ts';
@@ -299,7 +300,7 @@ export const reportOf = (made: Compilation, { adapter, positions = () => [] }: R
     const written = once(`write ${producer} ${tensor}`, () => traffic(producer, tensor)), read = once(`read ${consumer} ${tensor}`, () => traffic(consumer, tensor));
     return { ...pair, type: showType(plan.tensors.get(tensor)!), bytes: written + read };
   });
-  const typeOf = ({ name, dtype, shape }: { readonly name: string; readonly dtype: Node['dtype']; readonly shape: readonly number[] }): string => `${name} ${showType({ dtype, shape })}`;
+  const typeOf = ({ name, dtype, shape }: { readonly name: string; readonly dtype: StorageType; readonly shape: readonly number[] }): string => `${name} ${showType({ dtype, shape })}`;
   return {
     model: program.name, adapter, kernels, neighbours, memory: occupancyOf(plan, memory), stages: stagesOf(made), graph: graphOf(made, modules),
     inputs: program.inputs.map(typeOf), outputs: program.outputs.map(typeOf),

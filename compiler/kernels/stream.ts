@@ -105,14 +105,14 @@ const keyAt = ({ stream, tiles }: Site, tile: Index, j: Index): ReadonlyMap<numb
 
 /** The threads of a workgroup take every `threads`-th of `count` items. */
 const together = ({ p, lane, tiles, variable }: Site, block: Block, count: number, act: (block: Block, item: Index) => void): void => {
-  const step = variable(Math.ceil(count / tiles.threads));
+  const step = variable(Math.ceil(count / tiles.threads)); // a loop of one round is none
   const item = plus(times(ofVariable(step), tiles.threads), ofVariable(lane));
-  const loop = p.open(block, true, [step.id]);
+  const loop = step.extent === 1 ? block : p.open(block, true, [step.id]);
   const inside = S.indexBelow(item, count);
   const body = inside.kind === 'constant' ? loop : p.open(loop, false);
   act(body, inside.kind === 'constant' ? item : clampIndex(item, 0, count - 1));
   if (body !== loop) p.push(loop, { kind: 'if', condition: placed(p, inside, loop), body: body.statements });
-  p.push(block, { kind: 'for', variable: step, body: loop.statements });
+  if (loop !== block) p.push(block, { kind: 'for', variable: step, body: loop.statements });
 };
 
 /** A local that only exists from here on: what is read behind it cannot move before it. */

@@ -2,7 +2,8 @@
  * Constant folding: what depends on no input is computed once, by the reference, in f64.
  *
  * Tables (rope, DCT, time frequencies) end up as data in the program, more accurate than any shader could compute them.
- * Broadcasts and index ramps stay symbolic: they cost nothing in a kernel and would cost memory as data.
+ * Broadcasts, index ramps and what is compared of them (a causal mask) stay symbolic: they cost next to nothing in a kernel and would cost
+ * memory as data; and the compiler can see through them.
  */
 import { apply } from '../../dsl/graph/apply.ts';
 import { type Graph, mapGraph, nodesOf } from '../../dsl/graph/graph.ts';
@@ -36,14 +37,27 @@ export const foldConstants: Pass = {
       return data;
     };
     const borders = bordersOf(graph);
+    const work = new Map<Node, number>();
+    /** Operations for one element. */
+    const workOf = (node: Node): number => {
+      const known = work.get(node) ?? node.inputs.reduce((sum, input) => sum + workOf(input), CONSTANT_SOURCES.has(node.op) ? 0 : definitionOf(node.op, table).traits.cost);
+      work.set(node, known);
+      return known;
+    };
+    const isCheap = (node: Node): boolean => node.dtype !== 'f32' && node.dtype !== 'f16' && node.inputs.length > 0 && workOf(node) <= CHEAP && !readsTable(node);
     return mapGraph(graph, (node, inputs) => {
       const rebuilt = inputs.every((x, i) => x === node.inputs[i]) ? node : apply(node.op, inputs, node.attributes);
-      if (!borders.has(node) || KEPT_SYMBOLIC.has(rebuilt.op) || uniformValue(rebuilt) !== undefined) return rebuilt;
+      if (!borders.has(node) || KEPT_SYMBOLIC.has(rebuilt.op) || isCheap(rebuilt) || uniformValue(rebuilt) !== undefined) return rebuilt;
       const data = valueOf(rebuilt);
       return data === undefined ? rebuilt : asConstant(rebuilt, data);
     });
   },
 };
+
+/** Whole numbers and truth values that take no more operations than this are computed where they are needed: a load is not cheaper. */
+const CHEAP = 4;
+/** Tables and reductions are no matter of a few operations. */
+const readsTable = (node: Node): boolean => node.op === 'literal' || node.op === 'sum' || node.op === 'reduceMax' || node.op === 'einsum' || node.op === 'take' || node.op === 'nearestIndex' || node.inputs.some(readsTable);
 
 const CONSTANT_SOURCES: ReadonlySet<string> = new Set(['constant', 'literal', 'iota', 'size', 'nearestIndex']);
 

@@ -136,9 +136,10 @@ const decideElementwise = (state: State, node: Node): Decision => {
   if (state.facts.normalised.has(node) && insideMatmul(state, node)) {
     return 'a matmul reads it, and the reductions of its rows join it here';
   }
-  const launch = state.facts.epilogues.has(node) ? 0 : state.options.schedule.launch;
-  if (cost <= LOAD || wanted * cost <= elementsOf(node) * (cost + STORE) + wanted * LOAD + launch) return undefined;
-  const kernels = kernelsReading(state, node).size;
+  // what follows a matmul is stored by its kernel, which has to store something in any case where several kernels read it
+  const isEpilogue = state.facts.epilogues.has(node), launch = isEpilogue ? 0 : state.options.schedule.launch, kernels = kernelsReading(state, node).size;
+  const isStoredAnyway = isEpilogue && kernels > 1;
+  if (cost <= LOAD || (!isStoredAnyway && wanted * cost <= elementsOf(node) * (cost + STORE) + wanted * LOAD + launch)) return undefined;
   return `read ${kernels > 1 ? `by ${kernels} kernels` : 'many times'}, cheaper to keep than to compute again`;
 };
 

@@ -10,12 +10,12 @@ const parsed = (json) => {
   try {
     return [JSON.parse(json)].flat();
   } catch (thrown) {
-    throw new Error(`--cfg is no JSON (${thrown.message}); write --cfg '{"kind":"pixnerd","B":4,"img":[32,48]}', or an array of such`);
+    throw new Error(`--cfg is no JSON (${thrown.message}); write --cfg '{"kind":"pixnerd","B":4,"img":[32,48]}', or an array of such`, { cause: thrown });
   }
 };
 
 /** name -> workload. `names` separated by commas (empty: none), `cfg` one object or an array of them; `all` where neither is given. */
-export const chooseWorkloads = (names = '', cfg = undefined, all = Object.keys(WORKLOADS)) => {
+export const chooseWorkloads = (names = '', cfg, all = Object.keys(WORKLOADS)) => {
   const listed = names.split(',').filter(Boolean), shapes = cfg === undefined ? [] : parsed(cfg);
   const wanted = listed.length + shapes.length === 0 ? all : listed;
   return Object.fromEntries([...wanted.map(named), ...shapes.map((shape) => [nameOf(shape), makeWorkload(shape)])]);

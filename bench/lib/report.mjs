@@ -1,12 +1,7 @@
 /** Tables of a run, in markdown: us against the fastest WebGPU peer, and every row. */
+import { table } from './table.mjs';
 
 const fixed = (value, digits = 1) => (value === undefined || value === null || Number.isNaN(value) ? '' : value >= 1000 ? value.toFixed(0) : value.toFixed(digits));
-
-/** A table from a list of columns `[title, cell of a row, '--:' for numbers]`. */
-export const table = (columns, rows) => [
-  `| ${columns.map(([title]) => title).join(' | ')} |`, `|${columns.map(([, , align = '--:']) => align).join('|')}|`,
-  ...rows.map((row) => `| ${columns.map(([, cell]) => cell(row) ?? '').join(' | ')} |`),
-].join('\n');
 
 /** How many times faster than the fastest WebGPU peer we want to be, on a software driver; by kind. */
 export const REACH = { matmul: { least: 1.6, aim: 2 }, attention: { least: 2, aim: 3 }, dit: { least: 2, aim: 3 }, nerf: { least: 2, aim: 3 }, pixnerd: { least: 3 } };

@@ -240,7 +240,9 @@ const elementsOf = (kind, name, shape, init, seed) => {
   if (init.data) return init.data();
   if (init.int) return Int32Array.from(init.int);
   const next = uniform(`${seed}:${kind.replace('_train', '')}:${name}`), centre = 'one' in init ? 1 : 0, spread = init.u ?? init.one;
-  return Float32Array.from({ length: product(shape) }, () => centre + spread * (2 * next() - 1));
+  const values = new Float32Array(product(shape));
+  for (let i = 0; i < values.length; i++) values[i] = centre + spread * (2 * next() - 1);
+  return values;
 };
 
 /** name -> { shape, data, role } of a workload. */

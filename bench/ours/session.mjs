@@ -19,17 +19,20 @@ export const countOwnCalls = async () => {
   countCalls(globals);
 };
 
-/** The device of this process, and the profile that programs are compiled for. */
-export const openDevice = async () => {
-  const { device } = await orThrow(openNodeDevice());
+/** The device of this process, and the profile that programs are compiled for. `dawnFlags` as `openNodeDevice` takes them. */
+export const openDevice = async (dawnFlags = []) => {
+  const { device } = await orThrow(openNodeDevice('auto', {}, { dawnFlags }));
   return { device, adapter: adapterName(device.profile), profile: profileOf(device.profile.class, device.profile.limits, device.profile.features) };
 };
+
+/** Options of the compiler besides sizes and profile, from BENCH_OPTIONS (JSON): a schedule, fusion off, ... */
+const compilerOptions = () => JSON.parse(process.env.BENCH_OPTIONS ?? '{}');
 
 /** From the tensors of a workload to its kernels, with every stage of the compiler and the milliseconds that it took. */
 export const compileWorkload = (spec, tensors, profile, name) => {
   const began = performance.now();
   const { graph, sizes, weights, inputs } = graphOf(spec, tensors);
-  const made = explain(graph, { name, sizes, profile });
+  const made = explain(graph, { name, sizes, profile, ...compilerOptions() });
   if (made._tag === 'Left') throw new Error(made.left.map(showCompileError).join('\n'));
   return { compilation: made.right, program: made.right.program, weights, inputs, compileMs: performance.now() - began };
 };

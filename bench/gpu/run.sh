@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The one command on the GPU host: measures everything into $OUT (default gpu-results) beside the folder it lies in, PyTorch last.
+# Options go to measure.mjs: --small, --runs N. BENCH_OPTIONS='{"...": ...}' are options of the compiler.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+out=${OUT:-$PWD/gpu-results}
+mkdir -p "$out"
+. "$here/setup.sh"
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | tee "$out/driver.txt"
+node "$here/bench.mjs" --out "$out" "$@"
+status=$?
+if [[ " $* " != *" --small "* ]] && timeout 400 python3 "$here/torch_gpu.py" "$out/torch.json"; then
+  node "$here/bench.mjs" --out "$out" --torch "$out/torch.json"
+fi
+exit $status

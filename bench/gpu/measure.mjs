@@ -26,7 +26,7 @@ const probe = async () => {
   const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize } = adapter.info, limits = {};
   for (const name in adapter.limits) limits[name] = Number(adapter.limits[name]);
   const subgroupMatrixConfigs = [...(adapter.info.subgroupMatrixConfigs ?? [])].map((config) => Object.fromEntries(['componentType', 'resultComponentType', 'M', 'N', 'K'].map((field) => [field, config[field]])));
-  return { info: { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize }, features: [...adapter.features].sort(), subgroupMatrixConfigs, limits };
+  return { info: { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize }, features: [...adapter.features].map(String).sort(), subgroupMatrixConfigs, limits };
 };
 
 const readTorch = (path) => {

@@ -12,6 +12,6 @@ chmod +x "$stage/bin/node"
 cp node_modules/webgpu/{package.json,index.js} "$stage/node_modules/webgpu/"
 cp -r node_modules/webgpu/dist/linux-x64 "$stage/node_modules/webgpu/dist/"
 tar -C "$stage" -cJf "$folder/runtime.txz" bin node_modules
-opts=(-oAPT::Architecture=amd64 -oAPT::Architectures=amd64 -oDir::State::Lists="$lists")
+opts=(-oAPT::Architecture=amd64 -oAPT::Architectures=amd64 -oDir::State::Lists="$lists" -oAPT::Sandbox::User=root)
 apt-get "${opts[@]}" -qq update >&2
 (cd "$folder/deb" && apt-get "${opts[@]}" -qq download libvulkan1 libegl1 libglvnd0 libopengl0 libgl1 libglx0 libgles2 >&2)

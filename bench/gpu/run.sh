@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${OUT:-$PWD/gpu-results}
 mkdir -p "$out"
 . "$here/setup.sh"
-nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | tee "$out/driver.txt"
+if command -v nvidia-smi > /dev/null; then nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$out/driver.txt"; fi
 node "$here/bench.mjs" --out "$out" "$@"
 status=$?
 if [[ " $* " != *" --small "* ]] && timeout 400 python3 "$here/torch_gpu.py" "$out/torch.json"; then

@@ -20,12 +20,10 @@ const metadataOf = ({ kind, cfg, out, ...tensors }) => ({
   kind, cfg: JSON.stringify(cfg), out: JSON.stringify(out), roles: JSON.stringify(Object.fromEntries(ROLES.map((role) => [role, tensors[role].map(([name]) => name)]))),
 });
 
-const isCurrent = (path, metadata) => existsSync(path) && Object.entries(metadata).every(([name, value]) => safetensors.read(path).metadata[name] === value);
-
-/** The outputs by the package's reference interpreter. Loaded here only: dist/ need not be built for peers alone. */
-const ownReference = async (spec, tensors) => {
-  const { referenceOutputs } = await import('../ours/reference.mjs');
-  return referenceOutputs(spec, tensors);
+const isCurrent = (path, wanted) => {
+  if (!existsSync(path)) return false;
+  const { metadata } = safetensors.read(path);
+  return Object.entries(wanted).every(([name, value]) => metadata[name] === value);
 };
 
 const writeReference = async (folder, name, spec, tensors) => {
@@ -34,7 +32,8 @@ const writeReference = async (folder, name, spec, tensors) => {
   if (pythonWithTorch() !== undefined) return runTorch(['ref', folder, name]);
   if (spec.kind === 'pixnerd_train') throw new Error(`${name} needs PyTorch for its reference gradients: install it (Debian: python3-torch), or set BENCH_PYTHON`);
   console.error(`computing the reference of ${name} (no PyTorch here: by the package's reference interpreter)`);
-  safetensors.write(path, await ownReference(spec, tensors), { by: 'the reference interpreter of pixnerd, float64' });
+  const { referenceOutputs } = await import('../ours/reference.mjs'); // here only: the processes of the peers do not load the package
+  safetensors.write(path, referenceOutputs(spec, tensors), { by: 'the reference interpreter of pixnerd, float64' });
 };
 
 const writeOnnx = (folder, name, spec, tensors) => {
@@ -43,6 +42,9 @@ const writeOnnx = (folder, name, spec, tensors) => {
   if (pythonWithTorch() !== undefined) runTorch(['onnx', folder, name]);
   else writeFileSync(path, onnxModel(spec, tensors));
 };
+
+/** Whose the ONNX models are; each has a folder of its own. */
+export const modelsBy = () => (pythonWithTorch() === undefined ? 'bench/onnx' : 'PyTorch');
 
 /** Writes what is missing in the folder. */
 export const prepare = async (folder, chosen) => {

@@ -1,10 +1,11 @@
-/** Where PyTorch is, if anywhere: the first Python of BENCH_PYTHON, python3 and /usr/bin/python3 that imports it. */
+/** Where PyTorch is, if anywhere: python3 or /usr/bin/python3, whichever imports it first; BENCH_PYTHON names another, or none. */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 export const torchScript = fileURLToPath(new URL('../torch/run.py', import.meta.url));
 
-const candidates = () => [process.env.BENCH_PYTHON ?? process.env.PEERS_PYTHON, 'python3', '/usr/bin/python3'].filter(Boolean);
+const chosen = process.env.BENCH_PYTHON ?? process.env.PEERS_PYTHON;
+const candidates = () => (chosen === undefined ? ['python3', '/usr/bin/python3'] : [chosen]);
 const hasTorch = (python) => spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0;
 
 let found;

@@ -41,7 +41,7 @@ const queuedTime = async (session, inputs, count) => {
 const relativeError = async (session, inputs, spec, tensors) => {
   const outputs = await orThrow(session.run(inputs)), got = await orThrow(outputs[session.program.outputs[0].name].read());
   disposeAll(outputs);
-  return compare(got, (await referenceOutputs(spec, tensors)).out.data).rel;
+  return compare(got, referenceOutputs(spec, tensors).out.data).rel;
 };
 
 /**

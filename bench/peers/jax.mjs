@@ -1,38 +1,49 @@
-// @jax-js/jax: traced, jit-compiled, reference-counted arrays. Variants: webgpu, wasm, wasm-mt.
+/** @jax-js/jax: traced, jit-compiled, reference-counted arrays. Variants: webgpu, wasm, and wasm-mt with two threads. */
+import { Worker as Thread } from 'node:worker_threads';
 import { counts, installWebGPU } from '../lib/webgpu-node.mjs';
 
 export const variants = ['webgpu', 'wasm', 'wasm-mt'];
 export const supports = () => true;
 
-/** The smallest browser-style Worker over worker_threads that jax-js's wasm pool needs. */
-async function installWorkers() {
-  const { Worker: Thread } = await import('node:worker_threads');
-  const sources = new Map(), makeURL = URL.createObjectURL;
-  URL.createObjectURL = (blob) => { const u = makeURL(blob); sources.set(u, blob.text()); return u; };
-  const prelude = `const {parentPort}=require('node:worker_threads');globalThis.self=globalThis;globalThis.postMessage=(m)=>parentPort.postMessage(m);parentPort.on('message',(data)=>globalThis.onmessage?.({data}));\n`;
-  globalThis.Worker = class {
-    #queue = []; #thread = null;
-    constructor(url) {
-      sources.get(String(url)).then((code) => {
-        this.#thread = new Thread(prelude + code, { eval: true });
-        this.#thread.on('message', (data) => this.onmessage?.({ data }));
-        this.#thread.on('error', (error) => this.onerror?.({ message: String(error) }));
-        for (const m of this.#queue) this.#thread.postMessage(m);
-      });
-    }
-    postMessage(m) { this.#thread ? this.#thread.postMessage(m) : this.#queue.push(m); }
-    terminate() { this.#thread?.terminate(); }
-  };
-}
+const PRELUDE = `const { parentPort } = require('node:worker_threads');
+globalThis.self = globalThis;
+globalThis.postMessage = (message) => parentPort.postMessage(message);
+parentPort.on('message', (data) => globalThis.onmessage?.({ data }));
+`;
 
-export async function open({ variant, spec, tensors }) {
-  const device = variant.startsWith('wasm') ? 'wasm' : variant;
-  let adapterName = 'wasm, 1 thread';
-  if (device === 'webgpu') ({ adapterName } = await installWebGPU());
-  else {
-    Object.defineProperty(globalThis, 'navigator', { value: { userAgent: 'Node.js', hardwareConcurrency: 2 }, configurable: true, writable: true });
-    if (variant === 'wasm-mt') { await installWorkers(); adapterName = 'wasm, 2 threads'; }
-  }
+/** The smallest browser-style Worker over worker_threads that jax-js's wasm pool needs: messages wait until its source is there. */
+const installWorkers = () => {
+  const sources = new Map(), makeUrl = URL.createObjectURL.bind(URL);
+  URL.createObjectURL = (blob) => {
+    const url = makeUrl(blob);
+    sources.set(url, blob.text());
+    return url;
+  };
+  globalThis.Worker = function Worker(url) {
+    const starting = sources.get(String(url)).then((code) => {
+      const thread = new Thread(PRELUDE + code, { eval: true });
+      thread.on('message', (data) => worker.onmessage?.({ data }));
+      thread.on('error', (error) => worker.onerror?.({ message: String(error) }));
+      return thread;
+    });
+    const worker = {
+      onmessage: undefined, onerror: undefined,
+      postMessage: (message) => { starting.then((thread) => thread.postMessage(message, [])); },
+      terminate: () => { starting.then((thread) => thread.terminate()); },
+    };
+    return worker;
+  };
+};
+
+const installBackend = async (variant) => {
+  if (variant === 'webgpu') return (await installWebGPU()).adapterName;
+  Object.defineProperty(globalThis, 'navigator', { value: { userAgent: 'Node.js', hardwareConcurrency: 2 }, configurable: true, writable: true });
+  if (variant === 'wasm-mt') installWorkers();
+  return variant === 'wasm-mt' ? 'wasm, 2 threads' : 'wasm, 1 thread';
+};
+
+export const open = async ({ variant, spec, tensors }) => {
+  const adapterName = await installBackend(variant), device = variant === 'webgpu' ? 'webgpu' : 'wasm';
   const jax = await import('@jax-js/jax');
   const { numpy: np, nn, jit, valueAndGrad, tree } = jax;
   if (!(await jax.init(device)).includes(device)) throw new Error(`${device} backend did not start`);
@@ -128,4 +139,4 @@ export async function open({ variant, spec, tensors }) {
   }
   const f = jit(body);
   return { adapterName, version: '0.1.25', counts, run: async () => f(...refs()).data() };
-}
+};

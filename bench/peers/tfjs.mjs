@@ -1,4 +1,4 @@
-// TensorFlow.js: eager kernels, one per op. Variants: webgpu, wasm.
+/** TensorFlow.js: eager kernels, one per op. Variants: webgpu, wasm. */
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { counts, devices, installWebGPU } from '../lib/webgpu-node.mjs';
@@ -7,7 +7,7 @@ const require = createRequire(import.meta.url); // tfjs' ES modules carry no ext
 export const variants = ['webgpu', 'wasm'];
 export const supports = () => true;
 
-export async function open({ variant, spec, tensors }) {
+export const open = async ({ variant, spec, tensors }) => {
   let adapterName = 'wasm (simd), 1 thread';
   if (variant === 'webgpu') ({ adapterName } = await installWebGPU());
   const tf = require('@tensorflow/tfjs'); // the union package: registers gradients and chained methods
@@ -117,4 +117,4 @@ export async function open({ variant, spec, tensors }) {
       return data;
     },
   };
-}
+};

@@ -45,9 +45,9 @@ const measureHere = async (flags) => {
   run(process.execPath, [join(folder, 'bench.mjs'), '--out', join(folder, 'results'), ...flags]);
 };
 
-const { values } = parseArgs({ options: { here: { type: 'boolean', default: false }, small: { type: 'boolean', default: false }, driver: { type: 'string' }, runs: { type: 'string' } } });
+const { values } = parseArgs({ options: { here: { type: 'boolean', default: false }, small: { type: 'boolean', default: false }, driver: { type: 'string' }, runs: { type: 'string' }, variants: { type: 'string' } } });
 buildOurs();
 if (values.here || values.small) {
   chooseDriver(values.driver);
-  await measureHere([...(values.small ? ['--small'] : []), ...(values.runs === undefined ? [] : ['--runs', values.runs])]);
+  await measureHere([...(values.small ? ['--small'] : []), ...['runs', 'variants'].flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, values[name]]))]);
 } else await packHere(join(root, '.gpu'));

@@ -2,7 +2,7 @@
  * Everything that a GPU has to tell, in one process: adapter, peak arithmetic and bandwidth, checked workloads, matmul, attention, blocks,
  * whole models with random weights, the time of each kernel.
  *
- *     node measure.mjs --out FOLDER [--small] [--torch torch.json]
+ *     node measure.mjs --out FOLDER [--small] [--variants '{"f32": {}, "unfused": {"fusion": false}}'] [--torch torch.json]
  *
  * Invariant: results are written after every step, so a run that is cut short, or a step that fails, loses only what came after it.
  */
@@ -14,10 +14,13 @@ import { profileWorkload } from '../ours/profile.mjs';
 import { openDevice } from '../ours/session.mjs';
 import { reportOf } from './report.mjs';
 import { roofline } from './roofline.mjs';
-import { suite } from './suite.mjs';
+import { suite, VARIANTS } from './suite.mjs';
 
 /** f16 is hidden on NVIDIA's Vulkan, and experimental features everywhere, unless they are asked for. */
 const FLAGS = ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'];
+
+/** Relative errors above this are wrong output, in f16 too. */
+const TOLERANCE = 2e-2;
 
 const probe = async () => {
   globalThis.probedGpu = create(FLAGS); // kept: a collected instance takes the process down
@@ -37,7 +40,7 @@ const readTorch = (path) => {
   }
 };
 
-const { values } = parseArgs({ options: { out: { type: 'string', default: 'gpu-results' }, small: { type: 'boolean', default: false }, runs: { type: 'string' }, torch: { type: 'string' } } });
+const { values } = parseArgs({ options: { out: { type: 'string', default: 'gpu-results' }, small: { type: 'boolean', default: false }, runs: { type: 'string' }, variants: { type: 'string' }, torch: { type: 'string' } } });
 mkdirSync(values.out, { recursive: true });
 const files = { json: join(values.out, 'gpu.json'), markdown: join(values.out, 'gpu.md') };
 
@@ -47,7 +50,7 @@ const save = (state) => {
 };
 
 const measure = async () => {
-  const state = { date: new Date().toISOString(), command: `npm run bench:gpu${values.small ? ' -- --small' : ''}`, node: process.version, options: process.env.BENCH_OPTIONS ?? '{}', groups: {}, failures: [] };
+  const state = { date: new Date().toISOString(), command: `npm run bench:gpu${values.small ? ' -- --small' : ''}`, node: process.version, variants: {}, failures: [] };
   const attempt = async (what, act) => {
     const began = performance.now();
     try {
@@ -62,11 +65,18 @@ const measure = async () => {
   await attempt('adapter', async () => { state.adapter = await probe(); });
   const opened = await openDevice(FLAGS);
   await attempt('roofline', async () => { state.roof = await roofline(opened, values.small); });
-  const runs = Number(values.runs ?? (values.small ? 3 : 10));
-  for (const [group, workloads] of Object.entries(suite(values.small))) {
-    state.groups[group] = [];
-    for (const [name, spec] of Object.entries(workloads)) {
-      await attempt(name, async () => { state.groups[group].push(await profileWorkload(opened, name, spec, { runs, queued: 2 * runs, check: group === 'checked' })); });
+  const runs = Number(values.runs ?? (values.small ? 3 : 10)), variants = values.variants === undefined ? VARIANTS : JSON.parse(values.variants);
+  for (const [variant, options] of Object.entries(variants)) {
+    const groups = (state.variants[variant] = { options, groups: {} }).groups;
+    for (const [group, workloads] of Object.entries(suite(values.small))) {
+      groups[group] = [];
+      for (const [name, spec] of Object.entries(workloads)) {
+        await attempt(`${variant}: ${name}`, async () => {
+          const result = await profileWorkload(opened, name, spec, { runs, queued: 2 * runs, check: group === 'checked', options });
+          groups[group].push(result);
+          if (result.error > TOLERANCE) throw new Error(`wrong output: a relative error of ${result.error.toExponential(1)}`);
+        });
+      }
     }
   }
   opened.device.destroy();

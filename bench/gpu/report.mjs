@@ -1,6 +1,7 @@
 /** The report of a GPU run in markdown, from what `measure.mjs` wrote so far. */
 import { kernelTable } from '../ours/profile.mjs';
 import { table } from '../lib/table.mjs';
+import { REACHES } from './suite.mjs';
 
 const fixed = (value, digits = 2) => (value === undefined ? '' : value.toFixed(digits));
 const megabytes = (bytes) => fixed(bytes === undefined ? undefined : bytes / 2 ** 20, 1);
@@ -24,10 +25,29 @@ const torchTable = ({ device, torch, rows }) => [
   `## PyTorch ${torch} on ${device}, the same model`, table([['what', ({ name }) => name, '---'], ['dtype', ({ dtype }) => dtype, '---'], ['mode', ({ mode }) => mode, '---'], ['ms a forward', ({ ms, failed }) => (failed ? failed : fixed(ms, 3))]], rows),
 ];
 
-export const reportOf = ({ date, command, node, options, adapter, roof, groups = {}, failures = [], torch }) => [
-  '# On a GPU', [`- date: ${date}`, `- command: \`${command}\`, Node ${node}, compiler options \`${options}\``, ...(adapter ? adapterLines(adapter) : []), ...(roof ? [`- measured peak: ${fixed(roof.gflops / 1000)} TFLOP/s of f32 fused multiply-add, ${fixed(roof.gigabytesPerSecond, 0)} GB/s of memory`] : [])].join('\n'),
-  ...Object.entries(groups).flatMap(([group, results]) => [`## ${group}`, timesTable(results, roof)]),
+const reachTable = (results, roof) => {
+  const known = REACHES.map(([what, value, comparison, bound, unit]) => ({ what, value: value(results, roof), comparison, bound, unit })).filter(({ value }) => value !== undefined);
+  if (known.length === 0) return [];
+  return ['## Reach', table([
+    ['what', ({ what }) => what, '---'], ['is', ({ value, unit }) => `${fixed(value)}${unit}`], ['wanted', ({ comparison, bound, unit }) => `${comparison} ${bound}${unit}`, '---'],
+    ['reached', ({ value, comparison, bound }) => ((comparison === 'at most' ? value <= bound : value >= bound) ? 'yes' : 'no'), '---'],
+  ], known)];
+};
+
+const variantSections = (variant, { options, groups }, roof) => Object.entries(groups).flatMap(([group, results]) => [`## ${group}, ${variant} (options \`${JSON.stringify(options)}\`)`, timesTable(results, roof)]);
+
+const kernelSections = (variant, { models = [], blocks = [] }) => [...models, ...blocks].map((result) => kernelTable({ ...result, name: `${result.name}, ${variant}` }));
+
+/** The whole report; anything that is not there yet is left out. */
+export const reportOf = ({ date, command, node, adapter, roof, variants = {}, failures = [], torch }) => [
+  '# On a GPU',
+  [
+    `- date: ${date}`, `- command: \`${command}\`, Node ${node}`, ...(adapter ? adapterLines(adapter) : []),
+    ...(roof ? [`- measured peak: ${fixed(roof.gflops / 1000)} TFLOP/s of f32 fused multiply-add, ${fixed(roof.gigabytesPerSecond, 0)} GB/s of memory`] : []),
+  ].join('\n'),
+  ...reachTable(variants.f32?.groups ?? {}, roof),
+  ...Object.entries(variants).flatMap(([variant, result]) => variantSections(variant, result, roof)),
   ...(torch ? torchTable(torch) : []),
-  ...(groups.models ?? []).concat(groups.blocks ?? []).flatMap((result) => [kernelTable(result)]),
+  ...Object.entries(variants).flatMap(([variant, { groups }]) => kernelSections(variant, groups)),
   ...(failures.length > 0 ? ['## What failed', failures.map(({ what, message }) => `- ${what}: ${message}`).join('\n')] : []),
 ].join('\n\n');

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The one command on the GPU host: measures everything into $OUT (default gpu-results) beside the folder it lies in, PyTorch last.
-# Options go to measure.mjs: --small, --runs N. BENCH_OPTIONS='{"...": ...}' are options of the compiler.
+# Options go to measure.mjs:
+# --small, --runs N, --variants JSON (options of the compiler by name).
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=${OUT:-$PWD/gpu-results}

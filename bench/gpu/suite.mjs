@@ -35,5 +35,17 @@ const SMALL = {
 const CHECKED = Object.fromEntries(['W1-512', 'W2', 'W3', 'W4', 'W5-32'].map((name) => [name, WORKLOADS[name]]));
 const CHECKED_SMALL = { 'W1, odd sizes': makeWorkload({ kind: 'matmul', m: 33, k: 65, n: 70 }), ...SMALL.attention, ...SMALL.blocks, ...SMALL.models };
 
+/** Options of the compiler that everything is measured with, by the name that the report gives them. */
+export const VARIANTS = { f32: {} };
+
+/** What we want of a large GPU: [what, value of the results of the variant f32, comparison, bound, unit]. */
+export const REACHES = [
+  ['c2i-XL/16, batch 1 with guidance, f32', ({ models }) => models?.find(({ name }) => name.startsWith('c2i-XL'))?.queuedMs, 'at most', 16, ' ms'],
+  ['matmul 4096, share of f32 peak', ({ matmul }, roof) => {
+    const largest = matmul?.find(({ name }) => name === 'matmul 4096');
+    return largest && roof && (100 * largest.flops) / (largest.gpuMs ?? largest.queuedMs) / 1e6 / roof.gflops;
+  }, 'at least', 50, ' %'],
+];
+
 /** group -> name -> workload */
 export const suite = (small) => (small ? { checked: CHECKED_SMALL, ...SMALL } : { checked: CHECKED, ...FULL });

@@ -1,6 +1,6 @@
-"""PyTorch on the same GPU: c2i-L/16 and c2i-XL/16, batch 1 with guidance, eager and compiled, f32 (without and with TF32) and bf16.
+"""PyTorch on the same GPU: c2i-XL/16 and c2i-L/16, batch 1 with guidance, eager and compiled, f32 (without and with TF32) and bf16.
 
-  torch_gpu.py OUT.json     (rewritten after every row)
+  torch_gpu.py OUT.json     (rewritten after every row: compiling takes a minute each, and the time may run out)
 """
 import json, os, sys, time
 
@@ -11,8 +11,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import model
 
 MODELS = {
-    "c2i-L/16": dict(B=2, grid=[16, 16], patch=[16, 16], L=256, D=1024, ch=3, heads=16, dx=64, ratio=2, blocks=22, nerfs=2, mlp=2730, classes=1000),
     "c2i-XL/16": dict(B=2, grid=[16, 16], patch=[16, 16], L=256, D=1152, ch=3, heads=16, dx=64, ratio=2, blocks=26, nerfs=4, mlp=3072, classes=1000),
+    "c2i-L/16": dict(B=2, grid=[16, 16], patch=[16, 16], L=256, D=1024, ch=3, heads=16, dx=64, ratio=2, blocks=22, nerfs=2, mlp=2730, classes=1000),
 }
 
 
@@ -49,7 +49,7 @@ def main(path):
         sys.exit("PyTorch sees no GPU")
     result = {"torch": torch.__version__, "device": torch.cuda.get_device_name(), "rows": []}
     for name, c in MODELS.items():
-        for label, dtype, tf32 in [("f32", torch.float32, False), ("f32, TF32 products", torch.float32, True), ("bf16", torch.bfloat16, False)]:
+        for label, dtype, tf32 in [("f32", torch.float32, False), ("bf16", torch.bfloat16, False), ("f32, TF32 products", torch.float32, True)]:
             torch.backends.cuda.matmul.allow_tf32 = tf32
             p = {n: torch.randn(s, device="cuda", dtype=dtype) * 0.02 for n, s in shapes(c).items()}
             x, t, y = torch.randn(2, 3, 256, 256, device="cuda", dtype=dtype), torch.full([2], 0.37, device="cuda", dtype=dtype), torch.tensor([207, 1000], device="cuda")
@@ -71,4 +71,5 @@ def main(path):
             del p
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

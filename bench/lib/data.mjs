@@ -26,12 +26,23 @@ const isCurrent = (path, wanted) => {
   return Object.entries(wanted).every(([name, value]) => metadata[name] === value);
 };
 
+/** False where there is no PyTorch, or where it fails, which it says. */
+const torchWrote = (what, folder, name) => {
+  if (pythonWithTorch() === undefined) return false;
+  try {
+    runTorch([what, folder, name]);
+    return true;
+  } catch (thrown) {
+    console.error(`notice: PyTorch cannot write the ${what} of ${name}, so the bench does (${thrown.message.trim().split('\n').at(-1)})`);
+    return false;
+  }
+};
+
 const writeReference = async (folder, name, spec, tensors) => {
   const path = file(folder, name, 'ref.safetensors');
-  if (existsSync(path)) return;
-  if (pythonWithTorch() !== undefined) return runTorch(['ref', folder, name]);
+  if (existsSync(path) || torchWrote('ref', folder, name)) return;
   if (spec.kind === 'pixnerd_train') throw new Error(`${name} needs PyTorch for its reference gradients: install it (Debian: python3-torch), or set BENCH_PYTHON`);
-  console.error(`computing the reference of ${name} (no PyTorch here: by the package's reference interpreter)`);
+  console.error(`computing the reference of ${name} by the package's reference interpreter`);
   const { referenceOutputs } = await import('../ours/reference.mjs'); // here only: the processes of the peers do not load the package
   safetensors.write(path, referenceOutputs(spec, tensors), { by: 'the reference interpreter of pixnerd, float64' });
 };
@@ -39,8 +50,7 @@ const writeReference = async (folder, name, spec, tensors) => {
 const writeOnnx = (folder, name, spec, tensors) => {
   const path = file(folder, name, 'onnx');
   if (spec.kind === 'pixnerd_train' || existsSync(path)) return;
-  if (pythonWithTorch() !== undefined) runTorch(['onnx', folder, name]);
-  else writeFileSync(path, onnxModel(spec, tensors));
+  if (!torchWrote('onnx', folder, name)) writeFileSync(path, onnxModel(spec, tensors));
 };
 
 /** Whose the ONNX models are; each has a folder of its own. */

@@ -26,13 +26,13 @@ export const openDevice = async (dawnFlags = []) => {
 };
 
 /** Options of the compiler besides sizes and profile, from BENCH_OPTIONS (JSON): a schedule, fusion off, ... */
-const compilerOptions = () => JSON.parse(process.env.BENCH_OPTIONS ?? '{}');
+export const compilerOptions = () => JSON.parse(process.env.BENCH_OPTIONS ?? '{}');
 
 /** From the tensors of a workload to its kernels, with every stage of the compiler and the milliseconds that it took. */
-export const compileWorkload = (spec, tensors, profile, name) => {
+export const compileWorkload = (spec, tensors, profile, name, options = compilerOptions()) => {
   const began = performance.now();
   const { graph, sizes, weights, inputs } = graphOf(spec, tensors);
-  const made = explain(graph, { name, sizes, profile, ...compilerOptions() });
+  const made = explain(graph, { name, sizes, profile, ...options });
   if (made._tag === 'Left') throw new Error(made.left.map(showCompileError).join('\n'));
   return { compilation: made.right, program: made.right.program, weights, inputs, compileMs: performance.now() - began };
 };

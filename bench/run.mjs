@@ -125,7 +125,7 @@ const scale = async (pairs, settings) => {
   const { rows, tables, svg } = await scaling(pairs, settings, `${command()}, ${machine().date.slice(0, 10)}, ${cpus().length} x ${cpus()[0].model}`);
   const path = join(saved, `scaling-${slugOf(adapterOf(rows))}`), head = headOf(machine(), rows, settings);
   write(`${path}.svg`, svg);
-  write(`${path}.md`, `# How time grows on ${adapterOf(rows)}\n\n${head}\n\n![milliseconds a call against tokens, batch and resolution](scaling-${slugOf(adapterOf(rows))}.svg)\n\n${tables}\n`);
+  write(`${path}.md`, `# How time grows on ${adapterOf(rows)}\n\n${head}\n\n![least milliseconds of a call against tokens, batch and resolution](scaling-${slugOf(adapterOf(rows))}.svg)\n\n${tables}\n`);
   return `${tables}\n\nthe plot: ${path}.svg`;
 };
 

@@ -37,7 +37,7 @@ export const plotSvg = (panels, caption) => {
   const width = LEFT + panels.length * (WIDTH + GAP), height = TOP + HEIGHT + BOTTOM + LEGEND + 18, legendY = TOP + HEIGHT + BOTTOM + 10;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="sans-serif" font-size="12" fill="#222">`, `<rect width="${width}" height="${height}" fill="#fff"/>`,
-    `<text x="8" y="20">milliseconds a call</text>`,
+    `<text x="8" y="20">least milliseconds of a call</text>`,
     ...panels.map((panel, i) => panelSvg(panel, LEFT + i * (WIDTH + GAP), extent, colourOf, i === 0)),
     ...names.map((name, i) => `<line x1="${LEFT + i * 170}" x2="${LEFT + 24 + i * 170}" y1="${legendY}" y2="${legendY}" stroke="${colourOf(name)}" stroke-width="3"/><text x="${LEFT + 30 + i * 170}" y="${legendY + 4}">${escape(name)}</text>`),
     `<text x="${LEFT}" y="${legendY + 26}" fill="#666">${escape(caption)}</text>`, '</svg>', '',

@@ -1,6 +1,6 @@
 /** Line plots with logarithmic axes as one SVG: a panel per question, a line per peer. */
 
-const WIDTH = 300, HEIGHT = 240, LEFT = 52, TOP = 46, GAP = 26, BOTTOM = 46, LEGEND = 26;
+const WIDTH = 300, HEIGHT = 240, LEFT = 52, TOP = 58, GAP = 26, BOTTOM = 46, LEGEND = 26;
 const COLOURS = ['#0b6e4f', '#c1443c', '#3d5a9e', '#b7791f', '#6b4c9a'];
 
 const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');

@@ -2,11 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { bindSizes, explain, PROFILES } from '../dist/index.js';
 import { chooseWorkloads } from './lib/choose.mjs';
 import { dispatchFlops } from './lib/flops.mjs';
+import { plotSvg } from './lib/plot.mjs';
 import { comparisons } from './lib/report.mjs';
 import { compare, median } from './lib/stats.mjs';
 import { generate, makeWorkload, nameOf, WORKLOADS } from './lib/workloads.mjs';
 import { float, message } from './onnx/protobuf.mjs';
 import { canRun, graphOf } from './ours/graphs.mjs';
+import { kernelTable } from './ours/profile.mjs';
 import { referenceOutputs } from './ours/reference.mjs';
 
 describe('workloads', () => {
@@ -90,5 +92,21 @@ describe('reports', () => {
     expect(compare([NaN], [1]).abs).toBe(Infinity);
     expect(compare([1], [1, 2]).rel).toBe(Infinity);
     expect(median([3, 1, 2, 10])).toBe(2.5);
+  });
+  test('kernels: equal ones are one row, the longest first', () => {
+    const dispatch = (kernel, ms, flops) => ({ kernel, label: `of ${kernel}`, count: 1, ms, flops, workgroups: [1, 1, 1], size: [64, 1, 1] });
+    const profile = { name: 'W', runMs: 10, minMs: 9, compileMs: 5, gpuMs: 8, dispatchTimes: [dispatch('a', 1, 0), dispatch('b', 3, 3e6), dispatch('b', 3, 6e6), dispatch('c', 1, 0)] };
+    const rows = kernelTable(profile).split('\n').filter((line) => line.startsWith('| ')).slice(1);
+    expect(rows).toHaveLength(3);
+    expect(rows[0]).toBe('| b | 2 | 6.000 | 75.0 % | 1.50 | 1 x 1 x 1 of 64 x 1 x 1 | of b |');
+    expect(kernelTable(profile, false).split('\n').filter((line) => line.startsWith('| '))).toHaveLength(5);
+  });
+  test('plots: a line for each peer in each panel, larger times higher up', () => {
+    const svg = plotSvg([{ title: 'a < b', x: 'n', lines: [{ name: 'ours', points: [[1, 2], [4, 20]] }, { name: 'peer', points: [[1, 200]] }] }], 'caption');
+    expect(svg.match(/<polyline/g)).toHaveLength(2);
+    expect(svg).toContain('a &lt; b');
+    const heights = [...svg.matchAll(/cy="([\d.]+)"/g)].map((match) => Number(match[1]));
+    expect(heights[0]).toBeGreaterThan(heights[1]);
+    expect(heights[1]).toBeGreaterThan(heights[2]);
   });
 });

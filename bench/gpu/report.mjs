@@ -25,8 +25,8 @@ const torchTable = ({ device, torch, rows }) => [
   `## PyTorch ${torch} on ${device}, the same model`, table([['what', ({ name }) => name, '---'], ['dtype', ({ dtype }) => dtype, '---'], ['mode', ({ mode }) => mode, '---'], ['ms a forward', ({ ms, failed }) => (failed ? failed : fixed(ms, 3))]], rows),
 ];
 
-const reachTable = (results, roof) => {
-  const known = REACHES.map(([what, value, comparison, bound, unit]) => ({ what, value: value(results, roof), comparison, bound, unit })).filter(({ value }) => value !== undefined);
+const reachTable = (variants, roof) => {
+  const known = REACHES.map(([what, value, comparison, bound, unit]) => ({ what, value: value(variants, roof), comparison, bound, unit })).filter(({ value }) => value !== undefined);
   if (known.length === 0) return [];
   return ['## Reach', table([
     ['what', ({ what }) => what, '---'], ['is', ({ value, unit }) => `${fixed(value)}${unit}`], ['wanted', ({ comparison, bound, unit }) => `${comparison} ${bound}${unit}`, '---'],
@@ -45,7 +45,7 @@ export const reportOf = ({ date, command, node, adapter, roof, variants = {}, fa
     `- date: ${date}`, `- command: \`${command}\`, Node ${node}`, ...(adapter ? adapterLines(adapter) : []),
     ...(roof ? [`- measured peak: ${fixed(roof.gflops / 1000)} TFLOP/s of f32 fused multiply-add, ${fixed(roof.gigabytesPerSecond, 0)} GB/s of memory`] : []),
   ].join('\n'),
-  ...reachTable(variants.f32?.groups ?? {}, roof),
+  ...reachTable(variants, roof),
   ...Object.entries(variants).flatMap(([variant, result]) => variantSections(variant, result, roof)),
   ...(torch ? torchTable(torch) : []),
   ...Object.entries(variants).flatMap(([variant, { groups }]) => kernelSections(variant, groups)),

@@ -23,9 +23,13 @@ const cpuMs = () => {
   return (user + system) / 1e3;
 };
 
+const options = JSON.parse(process.env.BENCH_OPTIONS ?? '{}');
+/** With f16 where the options of BENCH_OPTIONS may ask for it. */
+const profile = options.precision === undefined && options.weights === undefined ? PROFILES.gpu : { ...PROFILES.gpu, features: ['shader-f16'] };
+
 const compileOnce = (model, sizes) => {
   const began = performance.now(), cpu = cpuMs();
-  const made = explain(velocityGraph(PRESETS[model]), { name: model, sizes, profile: PROFILES.gpu, ...JSON.parse(process.env.BENCH_OPTIONS ?? '{}') });
+  const made = explain(velocityGraph(PRESETS[model]), { name: model, sizes, profile, ...options });
   if (made._tag === 'Left') throw new Error(made.left.map(showCompileError).join('\n'));
   return { ms: performance.now() - began, cpu: cpuMs() - cpu, program: made.right.program };
 };

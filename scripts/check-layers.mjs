@@ -21,9 +21,9 @@ const allowed = {
 };
 const allowedInTests = { ...allowed, dsl: ['compiler'], models: ['dsl', 'compiler'] };
 
-const filesIn = (folder) => readdirSync(folder).flatMap((name) => {
+const filesIn = (folder, kind = /\.(ts|mts)$/) => readdirSync(folder).flatMap((name) => {
   const path = join(folder, name);
-  return name === 'node_modules' ? [] : statSync(path).isDirectory() ? filesIn(path) : /\.(ts|mts)$/.test(name) ? [path] : [];
+  return name === 'node_modules' ? [] : statSync(path).isDirectory() ? filesIn(path, kind) : kind.test(name) ? [path] : [];
 });
 
 const importsOf = (file) => [...readFileSync(file, 'utf8').matchAll(/^\s*(?:import|export)\b[^'"`;]*?from\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm)]
@@ -49,6 +49,15 @@ for (const layer of layers) {
       if (name.startsWith('src/runtime/') && !isTest && !target.startsWith('src/runtime/') && target !== 'compiler/program.ts') problems.push(`${name}: the runtime must not import ${target}`);
     }
     graph.set(name, targets);
+  }
+}
+
+// the bench sees what users see: the built package
+const benchMayImport = ['dist/index.js', 'scripts/lavapipe.mjs'];
+for (const file of filesIn(join(root, 'bench'), /\.mjs$/)) {
+  for (const specifier of importsOf(file).filter((name) => name.startsWith('.'))) {
+    const target = relative(root, resolve(dirname(file), specifier)).replaceAll('\\', '/');
+    if (!target.startsWith('bench/') && !benchMayImport.includes(target)) problems.push(`${relative(root, file)}: the bench imports the package as it is built (dist/index.js), not ${target}`);
   }
 }
 

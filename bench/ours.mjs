@@ -1,0 +1,36 @@
+/**
+ * Our own peer: the workloads in our language, compiled and run by the package as it is published (dist/). Variant: webgpu.
+ *
+ * The first call is everything from the graph to the numbers: trace, compile to WGSL, the driver's compilation, upload of the
+ * weights, run. Inputs are on the device before.
+ */
+import { counts } from './lib/webgpu-count.mjs';
+import { canRun } from './ours/graphs.mjs';
+import { compileWorkload, countOwnCalls, loadWorkload, openDevice, orThrow, summaryOf, uploadInputs } from './ours/session.mjs';
+
+export const variants = ['webgpu'];
+export const supports = (spec) => canRun(spec.kind);
+
+export const open = async ({ workload, spec, tensors }) => {
+  await countOwnCalls();
+  const { device, adapter, profile } = await openDevice();
+  const inputs = await uploadInputs(device, spec, tensors);
+  const facts = {};
+  let session;
+  const start = async () => {
+    const compiled = compileWorkload(spec, tensors, profile, workload);
+    const { kernels, dispatches, peakBytes } = summaryOf(compiled.program);
+    Object.assign(facts, { compileMs: compiled.compileMs, kernels, dispatches, plannedBytes: peakBytes });
+    return loadWorkload(device, compiled);
+  };
+  return {
+    adapterName: adapter, version: 'dist/', counts, facts,
+    run: async () => {
+      session ??= await start();
+      const { [session.program.outputs[0].name]: out } = await orThrow(session.run(inputs, { wait: false }));
+      const data = await orThrow(out.read());
+      out.dispose();
+      return data;
+    },
+  };
+};

@@ -72,3 +72,12 @@ export const withTaps = (graph: Graph): Graph => {
   return { ...graph, outputs: [...graph.outputs, ...taps] };
 };
 
+/** The graph with some of its inputs replaced by nodes of the same type: what they are computed from comes before it. */
+export const withInputs = (graph: Graph, replacements: Readonly<Record<string, Node>>): Graph => {
+  const replaced = new Map(graph.inputs.flatMap((node) => {
+    const name = inputName(node);
+    return Object.hasOwn(replacements, name) ? [[node, replacements[name]!] as const] : []; // own property
+  }));
+  const image = mapGraph(graph, (node, inputs) => replaced.get(node) ?? (node.inputs.length === 0 ? node : apply(node.op, inputs, node.attributes)));
+  return makeGraph(Object.fromEntries(image.outputs.map(({ name, node }) => [name, node])), [...image.inputs.filter((node) => node.op === 'input'), ...image.parameters]);
+};

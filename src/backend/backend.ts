@@ -53,6 +53,16 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** False: the result may come before the work is done, so that several runs queue up. */
   readonly wait?: boolean;
+  /** Records the run, to be submitted together with others; its tensors can be fed on at once. Of the same backend. */
+  readonly recorder?: Recorder;
+}
+
+/** Gathers runs into one submission. Reading a tensor submits what it needs. */
+export interface Recorder {
+  /** Everything recorded so far goes to the adapter. Errors: device; memory; lost. */
+  readonly submit: () => TaskEither<BackendError, void>;
+  /** Ends when what was submitted so far is computed. Errors: lost; aborted. */
+  readonly done: (signal?: AbortSignal) => TaskEither<BackendError, void>;
 }
 
 /** A program with its weights, ready to run. */
@@ -71,6 +81,10 @@ export interface Backend {
   readonly load: (request: LoadRequest) => TaskEither<BackendError, Executable>;
   /** Puts f32 data where programs find it. Errors: memory; lost. */
   readonly upload: (shape: readonly number[], data: Float32Array) => TaskEither<BackendError, BackendTensor>;
+  /** Elements of a tensor in a row, from `first` on, under a shape of their own and without a copy; to be disposed like any other. */
+  readonly part: (whole: BackendTensor, first: number, shape: readonly number[]) => BackendTensor;
+  /** A new recorder; left out where every run is computed at once. */
+  readonly record?: () => Recorder;
   /** Ends the device. */
   readonly close: () => void;
 }

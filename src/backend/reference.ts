@@ -40,11 +40,13 @@ const feedsOf = (inputs: Inputs): Feeds =>
     }),
   );
 
+const elementsIn = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+
 const inputProblems = (graph: Graph, feeds: Feeds): readonly string[] =>
   graph.inputs.flatMap((node) => {
     const name = inputName(node),
       data = feeds[name];
-    const count = (node.shape as readonly number[]).reduce((product, size) => product * size, 1); // sizes are bound
+    const count = elementsIn(node.shape as readonly number[]); // sizes are bound
     return data === undefined
       ? [`input ${name} is missing`]
       : data.length !== count
@@ -69,7 +71,7 @@ const makeWeights = () => {
     const [feeds, problems]: [Record<string, NumberArray>, string[]] = [{}, []];
     for (const node of graph.parameters) {
       const name = inputName(node),
-        count = (node.shape as readonly number[]).reduce((product, size) => product * size, 1); // sizes are bound
+        count = elementsIn(node.shape as readonly number[]); // sizes are bound
       if (signal?.aborted) break;
       try {
         const values = await of(source, name);
@@ -131,6 +133,11 @@ export const referenceBackend = (): Backend => {
     notice: `adapter: ${adapter}`,
     load: (request) => () => open(request),
     upload: (shape, data) => async () => E.right(tensorOf(shape, 'f32', Float64Array.from(data))),
+    part: (whole, first, shape) => {
+      const data = contents.get(whole);
+      if (data === undefined) throw new Error('invariant: a part of a tensor that was disposed or belongs to another backend');
+      return tensorOf(shape, whole.dtype, data.subarray(first, first + elementsIn(shape)));
+    },
     close: () => undefined,
   };
 };

@@ -10,10 +10,10 @@ import { adapterName } from '../runtime/adapter-profile.ts';
 import type { Device } from '../runtime/device.ts';
 import type { DeviceError } from '../runtime/errors.ts';
 import { makeParameterStore, type ParameterSource, type ParameterStore } from '../runtime/parameters.ts';
-import type { RunInputs } from '../runtime/run-buffers.ts';
+import { makeRecorder, type Recorder as DeviceRecorder } from '../runtime/recorder.ts';
 import { load, type Session } from '../runtime/session.ts';
-import { bufferOf, type DeviceTensor, makeTensor, upload } from '../runtime/tensor.ts';
-import type { Backend, BackendError, BackendTensor, Executable, Inputs, LoadRequest, WeightSource } from './backend.ts';
+import { type DeviceTensor, part, upload } from '../runtime/tensor.ts';
+import type { Backend, BackendError, BackendTensor, Executable, Inputs, LoadRequest, Recorder, RunOptions, WeightSource } from './backend.ts';
 
 const KINDS: Readonly<Record<DeviceError['_tag'], BackendError['kind']>> = {
   NoAdapter: 'adapter',
@@ -49,31 +49,53 @@ const tensorOf = (tensor: DeviceTensor): BackendTensor => {
   return made;
 };
 
+const homeOf = (tensor: BackendTensor): DeviceTensor => {
+  const home = homes.get(tensor);
+  if (home === undefined) throw new Error('invariant: a tensor of another backend was given to this one');
+  return home;
+};
+
 const elementsOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
-/** The same memory under the shape that a port wants. */
-const viewed = (device: Device, tensor: DeviceTensor, shape: readonly number[]): DeviceTensor => {
-  const buffer = bufferOf(device, tensor);
-  const fits = elementsOf(shape) === elementsOf(tensor.shape) && shape.join() !== tensor.shape.join();
-  return fits && typeof buffer !== 'string' ? makeTensor(device, shape, tensor.dtype, buffer, () => undefined) : tensor;
+/** Whether a port takes a tensor under another shape of the same size. */
+const isReshaped = (tensor: DeviceTensor, shape: readonly number[] | undefined): shape is readonly number[] =>
+  shape !== undefined && shape.join() !== tensor.shape.join() && elementsOf(shape) === elementsOf(tensor.shape);
+
+/** Runs with what the session takes: host data as it is, tensors under the shapes of the program's ports. */
+const runOf = async (session: Session, inputs: Inputs, { recorder, ...options }: RunOptions): ReturnType<ReturnType<Executable['run']>> => {
+  const shapes = new Map(session.program.inputs.map(({ name, shape }) => [name, shape]));
+  const reshaped: DeviceTensor[] = [];
+  const given = mapEntries(inputs, (value, name) => {
+    if (ArrayBuffer.isView(value)) return value;
+    const home = homeOf(value),
+      shape = shapes.get(name);
+    if (!isReshaped(home, shape)) return home;
+    const made = part(home, 0, shape);
+    reshaped.push(made);
+    return made;
+  });
+  const recorded = recorder && { recorder: recorderOf(recorder) };
+  const result = await session.run(given, { ...options, ...recorded })();
+  for (const tensor of reshaped) tensor.dispose();
+  return E.isLeft(result) ? E.left(ofDeviceError(result.left)) : E.right(mapEntries(result.right, (tensor) => tensorOf(tensor)));
 };
 
-/** What the session takes: host data as it is, tensors under the shapes of the program's ports. */
-const inputsOf = (device: Device, program: Program, inputs: Inputs): RunInputs => {
-  const shapes = new Map(program.inputs.map(({ name, shape }) => [name, shape]));
-  return Object.fromEntries(
-    Object.entries(inputs).map(([name, value]) => {
-      if (ArrayBuffer.isView(value)) return [name, value];
-      const home = homes.get(value);
-      if (home === undefined) throw new Error('invariant: a tensor of another backend was fed to a program of this one');
-      const shape = shapes.get(name);
-      return [name, shape === undefined ? home : viewed(device, home, shape)];
-    }),
-  );
+/** The device's recorder behind each of ours. */
+const recorders = new WeakMap<Recorder, DeviceRecorder>();
+const recorderOf = (recorder: Recorder): DeviceRecorder => {
+  const found = recorders.get(recorder);
+  if (found === undefined) throw new Error('invariant: a recorder of another backend was given to this one');
+  return found;
+};
+const recorderOn = (device: Device): Recorder => {
+  const recorder = makeRecorder(device);
+  const made: Recorder = { submit: () => mapped(recorder.submit()), done: (signal) => mapped(recorder.done(signal)) };
+  recorders.set(made, recorder);
+  return made;
 };
 
-const mapValues = <A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> =>
-  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
+const mapEntries = <A, B>(record: Readonly<Record<string, A>>, change: (value: A, name: string) => B): Record<string, B> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value, name)]));
 
 /** What the store lacks of the program's parameters, out of the source; names that the source lacks are reported by the session. */
 const lackingParameters = (program: Program, store: ParameterStore, source: WeightSource): ParameterSource => {
@@ -82,13 +104,11 @@ const lackingParameters = (program: Program, store: ParameterStore, source: Weig
   return Object.fromEntries(wanted.map(({ name }) => [name, source[name]!])); // own property
 };
 
-const executableOf = (device: Device, session: Session): Executable => ({
+const executableOf = (session: Session): Executable => ({
   run:
     (inputs, options = {}) =>
-    async () => {
-      const result = await session.run(inputsOf(device, session.program, inputs), options)();
-      return E.isLeft(result) ? E.left(ofDeviceError(result.left)) : E.right(mapValues(result.right, tensorOf));
-    },
+    () =>
+      runOf(session, inputs, options),
   dispose: session.dispose,
 });
 
@@ -118,7 +138,7 @@ export const wgslBackend = (device: Device, notice: string, numbers: Numbers = {
     const loaded = await load(device, program.right, { parameters, ...(signal && { signal }), ...(onCompiled && { onCompiled }) })();
     if (E.isLeft(loaded)) return E.left(ofDeviceError(loaded.left));
     const set = await loaded.right.setParameters(lackingParameters(program.right, parameters, weights), signal && { signal })();
-    if (E.isRight(set)) return E.right(executableOf(device, loaded.right));
+    if (E.isRight(set)) return E.right(executableOf(loaded.right));
     loaded.right.dispose();
     return E.left(ofDeviceError(set.left));
   };
@@ -128,6 +148,8 @@ export const wgslBackend = (device: Device, notice: string, numbers: Numbers = {
     notice,
     load: (request) => () => open(request),
     upload: (shape, data) => () => upload(device, shape, 'f32', data)().then(E.bimap(ofDeviceError, tensorOf)),
+    part: (whole, first, shape) => tensorOf(part(homeOf(whole), first, shape)),
+    record: () => recorderOn(device),
     close: device.destroy,
   };
 };

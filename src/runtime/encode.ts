@@ -8,6 +8,7 @@ import type { Dispatch, Program } from '../../compiler/program.ts';
 import { fail, failureOf, validation } from './errors.ts';
 import type { Device } from './device.ts';
 import { usage } from './device.ts';
+import type { Place } from './tensor.ts';
 
 /** Time that one dispatch took on the GPU. */
 export interface KernelTiming {
@@ -17,16 +18,20 @@ export interface KernelTiming {
   readonly nanoseconds: number;
 }
 
-/** A program that is ready on a device, with the buffers of one run; `buffers[i]` holds `program.buffers[i]`. */
+/** A program that is ready on a device, with the bind groups of one run. */
 export interface Recording {
   readonly device: Device;
   readonly program: Program;
   readonly pipelines: readonly GPUComputePipeline[];
   readonly bindGroup: (dispatch: number) => GPUBindGroup;
+  /** Copies into buffers that the dispatches read. */
+  readonly before: (encoder: GPUCommandEncoder) => void;
+  /** Copies of what the dispatches made. */
+  readonly after: (encoder: GPUCommandEncoder) => void;
 }
 
-/** Bind groups kept for one dispatch: runs alternate between few input and output buffers. */
-const keptPerDispatch = 8;
+/** Bind groups kept for one dispatch: runs alternate between few input and output buffers, and go through the parts of a tensor. */
+const keptPerDispatch = 64;
 
 const ids = new WeakMap<GPUBuffer, number>();
 let nextId = 0;
@@ -36,32 +41,32 @@ const idOf = (buffer: GPUBuffer): number => {
   return known;
 };
 
-/** Makes bind groups, and remembers them by the buffers that they bind. */
+/** Makes bind groups over the places of the program's buffers, and remembers them by what they bind. */
 export const makeBindGroups = (
   device: Device,
   program: Program,
   pipelines: readonly GPUComputePipeline[],
-): { readonly of: (dispatch: number, buffers: readonly GPUBuffer[]) => GPUBindGroup; readonly clear: () => void } => {
+): { readonly of: (dispatch: number, places: readonly Place[]) => GPUBindGroup; readonly clear: () => void } => {
   const kept = program.dispatches.map(() => new Map<string, GPUBindGroup>());
   const layouts = pipelines.map((pipeline) => pipeline.getBindGroupLayout(0));
-  const make = (dispatch: Dispatch, buffers: readonly GPUBuffer[]): GPUBindGroup =>
+  const make = (dispatch: Dispatch, places: readonly Place[]): GPUBindGroup =>
     device.gpu.createBindGroup({
       label: `${program.kernels[dispatch.kernel]!.name} (${dispatch.label})`,
       layout: layouts[dispatch.kernel]!, // indices were checked by `programProblems`, here and below
       entries: dispatch.bindings.map(({ buffer, offset, bytes }, binding) => ({
         binding,
-        resource: { buffer: buffers[buffer]!, offset, size: bytes },
+        resource: { buffer: places[buffer]!.buffer, offset: places[buffer]!.offset + offset, size: bytes },
       })),
     });
   return {
-    of: (index, buffers) => {
+    of: (index, places) => {
       const dispatch = program.dispatches[index]!;
       const groups = kept[index]!;
-      const key = dispatch.bindings.map(({ buffer }) => idOf(buffers[buffer]!)).join();
+      const key = dispatch.bindings.map(({ buffer }) => `${idOf(places[buffer]!.buffer)}+${places[buffer]!.offset}`).join();
       const known = groups.get(key);
       if (known) return known;
       if (groups.size >= keptPerDispatch) groups.clear();
-      const made = make(dispatch, buffers);
+      const made = make(dispatch, places);
       groups.set(key, made);
       return made;
     },
@@ -92,23 +97,25 @@ const encodeRange = (recording: Recording, encoder: GPUCommandEncoder, start: nu
 };
 
 /** Fails with the kernel's name, by recording each dispatch on its own; with `detail` if none of them is refused alone. */
-const blame = async (recording: Recording, detail: string): Promise<never> => {
-  const { device, program } = recording;
-  for (const [index, { kernel, label }] of program.dispatches.entries()) {
-    await device.scoped(`${program.kernels[kernel]!.name} (${label})`, 0, () => {
-      const encoder = device.gpu.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      encodeOne(pass, recording, index);
-      pass.end();
-      encoder.finish();
-    });
+const blame = async (recordings: readonly [Recording, ...Recording[]], detail: string): Promise<never> => {
+  for (const recording of recordings) {
+    const { device, program } = recording;
+    for (const [index, { kernel, label }] of program.dispatches.entries()) {
+      await device.scoped(`${program.kernels[kernel]!.name} (${label})`, 0, () => {
+        const encoder = device.gpu.createCommandEncoder();
+        const pass = encoder.beginComputePass();
+        encodeOne(pass, recording, index);
+        pass.end();
+        encoder.finish();
+      });
+    }
   }
-  throw fail(validation(program.name, detail));
+  throw fail(validation(recordings[0].program.name, detail));
 };
 
-/** One submit of what `record` records. Fails with `Validation` (the kernel's name), `OutOfMemory`, `Lost`. */
-const submit = async (recording: Recording, record: (encoder: GPUCommandEncoder) => void): Promise<void> => {
-  const { device, program } = recording;
+/** One submit of what `record` records of the runs. Fails with `Validation` (the kernel's name), `OutOfMemory`, `Lost`. */
+const submit = async (recordings: readonly [Recording, ...Recording[]], record: (encoder: GPUCommandEncoder) => void): Promise<void> => {
+  const [{ device, program }] = recordings;
   try {
     await device.scoped(program.name, 0, () => {
       const encoder = device.gpu.createCommandEncoder({ label: program.name });
@@ -118,15 +125,18 @@ const submit = async (recording: Recording, record: (encoder: GPUCommandEncoder)
   } catch (thrown) {
     const error = failureOf(thrown);
     if (error?._tag !== 'Validation') throw thrown;
-    await blame(recording, error.message);
+    await blame(recordings, error.message);
   }
 };
 
-/** Puts a whole run into one submit; `copies` are recorded after the dispatches. Does not wait for the GPU. */
-export const submitAtOnce = (recording: Recording, copies: (encoder: GPUCommandEncoder) => void): Promise<void> =>
-  submit(recording, (encoder) => {
-    encodeRange(recording, encoder, 0, recording.program.dispatches.length);
-    copies(encoder);
+/** Puts whole runs, one after the other, into one submit. Does not wait for the GPU. */
+export const submitAtOnce = (recordings: readonly [Recording, ...Recording[]]): Promise<void> =>
+  submit(recordings, (encoder) => {
+    for (const recording of recordings) {
+      recording.before(encoder);
+      encodeRange(recording, encoder, 0, recording.program.dispatches.length);
+      recording.after(encoder);
+    }
   });
 
 /** How many dispatches go into one part of a run; adapted to the device's speed from run to run. */
@@ -143,19 +153,19 @@ const partMilliseconds = [50, 200] as const;
  */
 export const submitInParts = async (
   recording: Recording,
-  copies: (encoder: GPUCommandEncoder) => void,
   pace: Pace,
   signal: AbortSignal,
 ): Promise<void> => {
-  const { device, program } = recording;
+  const { device, program, before, after } = recording;
   const all = program.dispatches.length;
   let start = 0;
   do {
     const end = Math.min(all, start + pace.part);
     const began = performance.now();
-    await submit(recording, (encoder) => {
+    await submit([recording], (encoder) => {
+      if (start === 0) before(encoder);
       encodeRange(recording, encoder, start, end);
-      if (end === all) copies(encoder);
+      if (end === all) after(encoder);
     });
     await device.wait(device.gpu.queue.onSubmittedWorkDone(), signal);
     const took = performance.now() - began;
@@ -179,8 +189,8 @@ const readTimes = async (device: Device, source: GPUBuffer, staging: GPUBuffer, 
 };
 
 /** The same with a pass of its own, and its time, for each dispatch. The device has `timestamp-query`. */
-export const submitTimed = async (recording: Recording, copies: (encoder: GPUCommandEncoder) => void): Promise<readonly KernelTiming[]> => {
-  const { device, program } = recording;
+export const submitTimed = async (recording: Recording): Promise<readonly KernelTiming[]> => {
+  const { device, program, before, after } = recording;
   const all = program.dispatches.length;
   const perSet = Math.max(1, Math.min(all, dispatchesPerSet));
   const querySet = device.gpu.createQuerySet({ type: 'timestamp', count: perSet * 2 });
@@ -188,9 +198,10 @@ export const submitTimed = async (recording: Recording, copies: (encoder: GPUCom
   const staging = await device.allocate('timestamps', perSet * 16, usage.mapRead | usage.copyTarget);
   const timings: KernelTiming[] = [];
   try {
+    await submit([recording], before);
     for (let start = 0; start < all; start += perSet) {
       const part = program.dispatches.slice(start, start + perSet);
-      await submit(recording, (encoder) => {
+      await submit([recording], (encoder) => {
         part.forEach((_, i) => {
           const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 };
           const pass = encoder.beginComputePass({ timestampWrites });
@@ -205,7 +216,7 @@ export const submitTimed = async (recording: Recording, copies: (encoder: GPUCom
         timings.push({ kernel: program.kernels[kernel]!.name, label, nanoseconds });
       });
     }
-    await submit(recording, copies);
+    await submit([recording], after);
   } finally {
     querySet.destroy();
     device.free(resolved);

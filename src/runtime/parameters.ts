@@ -11,8 +11,8 @@ import { dataProblem, elementCount, encode } from './elements.ts';
 import type { NumberArray } from './elements.ts';
 import { badInput, fail } from './errors.ts';
 import { halfProblem, quantiseRows } from './quantise.ts';
-import { bufferOf, writeBytes } from './tensor.ts';
-import type { DeviceTensor } from './tensor.ts';
+import { placeOf, settled, writeBytes } from './tensor.ts';
+import type { DeviceTensor, Place } from './tensor.ts';
 
 /** The port of a parameter, as its reader may want to see it. */
 export interface ParameterPort {
@@ -73,13 +73,13 @@ export const makeParameterStore = (device: Device): ParameterStore => {
 const isTensor = (value: ParameterValue): value is DeviceTensor => 'dispose' in value;
 const isTypedArray = (value: ParameterValue): value is NumberArray => ArrayBuffer.isView(value);
 
-/** What is wrong with a tensor of the device where `port` is expected, or its buffer. */
-export const tensorFor = (device: Device, port: Pick<ParameterPlan, 'dtype' | 'shape'>, tensor: DeviceTensor): GPUBuffer | string => {
+/** What is wrong with a tensor of the device where `port` is expected, or where it is. */
+export const tensorFor = (device: Device, port: Pick<ParameterPlan, 'dtype' | 'shape'>, tensor: DeviceTensor): Place | string => {
   const shape = (sizes: readonly number[]): string => `[${sizes.join(', ')}]`;
   if (port.dtype === 'i8') return `a tensor of the device is given, but int8 is made from elements of the host`;
   if (tensor.dtype !== port.dtype) return `${tensor.dtype} given, ${port.dtype} expected`;
   if (shape(tensor.shape) !== shape(port.shape)) return `shape ${shape(tensor.shape)} given, ${shape(port.shape)} expected`;
-  return bufferOf(device, tensor);
+  return placeOf(device, tensor);
 };
 
 /** Words for names that are missing and names that nobody knows. */
@@ -104,9 +104,9 @@ const elementsOf = async ({ name, shape, dtype }: ParameterPlan, value: Exclude<
   }
 };
 
-const copyTensor = (device: Device, source: GPUBuffer, target: GPUBuffer): void => {
+const copyTensor = (device: Device, { buffer, offset }: Place, target: GPUBuffer): void => {
   const encoder = device.gpu.createCommandEncoder();
-  encoder.copyBufferToBuffer(source, 0, target, 0, Math.min(source.size, target.size));
+  encoder.copyBufferToBuffer(buffer, offset, target, 0, Math.min(buffer.size - offset, target.size));
   device.gpu.queue.submit([encoder.finish()]);
 };
 
@@ -141,6 +141,7 @@ const setOne = async (
   if (isTensor(value)) {
     const source = tensorFor(device, port, value);
     if (typeof source === 'string') return source;
+    await settled(value);
     if (!dry) await store.write(port, sizeOf(port), async (target) => copyTensor(device, source, target));
     return undefined;
   }

@@ -1,8 +1,9 @@
 /**
- * The buffers of a run: which buffer of the GPU stands for which buffer of the program's plan.
+ * The buffers of a run: which place on the GPU stands for which buffer of the program's plan.
  *
- * Invariant: constants, scratch and host inputs have buffers that the session keeps; parameters are the store's; a tensor that
- * is fed is read where it is; outputs come from a pool, so no two living tensors share a buffer.
+ * Invariant: constants, scratch and copies of tensors have buffers that the session keeps; parameters are the store's; a tensor that
+ * is fed is read where it is, if a kernel can bind it there; outputs and host inputs come from a pool, so no two living tensors share
+ * a buffer, and a run that waits for its submit keeps its inputs.
  */
 
 import type { Program } from '../../compiler/program.ts';
@@ -15,12 +16,12 @@ import { badInput, fail } from './errors.ts';
 import { nameProblems, tensorFor } from './parameters.ts';
 import type { ParameterStore } from './parameters.ts';
 import { writeBytes } from './tensor.ts';
-import type { DeviceTensor } from './tensor.ts';
+import type { DeviceTensor, Place } from './tensor.ts';
 
 /** Inputs of a run by port name: elements from the host, or tensors that are on the device. */
 export type RunInputs = Readonly<Record<string, NumberArray | DeviceTensor>>;
 
-/** Buffers that runs hand out as outputs and get back from disposed tensors. */
+/** Buffers that runs hand out as outputs and get back from disposed tensors, and those that host inputs are written to. */
 export const makePool = (device: Device) => {
   const free = new Map<number, GPUBuffer[]>();
   let closed = false;
@@ -47,22 +48,22 @@ export interface Loaded {
   readonly program: Program;
   readonly store: ParameterStore;
   readonly pipelines: readonly GPUComputePipeline[];
-  /** Constants and scratch by buffer index; input buffers are added when host data first needs them. */
+  /** Constants and scratch by buffer index; input buffers are added when a tensor first has to be copied there. */
   readonly own: Map<number, GPUBuffer>;
   readonly pool: Pool;
   readonly pace: Pace;
 }
 
-/** Host inputs in the bytes of their buffers, and the buffers of tensor inputs, by buffer index. */
+/** Host inputs in the bytes of their buffers, and the places of tensor inputs, by buffer index. */
 export interface BoundInputs {
   readonly bytes: ReadonlyMap<number, Uint8Array>;
-  readonly tensors: ReadonlyMap<number, GPUBuffer>;
+  readonly tensors: ReadonlyMap<number, Place>;
 }
 
 /** Checks all inputs and all parameters; every problem is in the one `BadInput`. */
 export const bindInputs = ({ device, program, store }: Loaded, inputs: RunInputs): BoundInputs => {
   const bytes = new Map<number, Uint8Array>();
-  const tensors = new Map<number, GPUBuffer>();
+  const tensors = new Map<number, Place>();
   const problems = nameProblems('input', new Set(program.inputs.map(({ name }) => name)), new Set(Object.keys(inputs)));
   const unset = program.parameters.filter((port) => !store.find(port, program.buffers[port.buffer]!.bytes));
   problems.push(...unset.map(({ name }) => `parameter ${name} was not set`));
@@ -96,10 +97,10 @@ const isComputed = ({ program }: Loaded, index: number): boolean => {
 
 export interface RunBuffers {
   /** By buffer index. */
-  readonly all: readonly GPUBuffer[];
+  readonly all: readonly Place[];
   /** By output port. */
   readonly outputs: readonly GPUBuffer[];
-  /** Of the pool, but of no port: outputs that a program computes and does not return. */
+  /** Of the pool, but of no port: host inputs, and outputs that a program computes and does not return. */
   readonly spare: readonly GPUBuffer[];
 }
 
@@ -118,47 +119,54 @@ const takeAll = async (
   }
 };
 
-/** A buffer for every index of the plan, for one run. */
+/** Whether kernels can bind a tensor where it is: it must be long enough, and begin where a binding may. */
+const isBindable = ({ device, program }: Loaded, index: number, { buffer, offset }: Place): boolean =>
+  buffer.size - offset >= program.buffers[index]!.bytes && offset % device.gpu.limits.minStorageBufferOffsetAlignment === 0;
+
+/** A place for every index of the plan, for one run. */
 export const gatherBuffers = async (loaded: Loaded, { bytes, tensors }: BoundInputs): Promise<RunBuffers> => {
   const { program, store, own, pool } = loaded;
-  for (const index of bytes.keys()) await ownBuffer(loaded, index);
-  const fits = (index: number): boolean => (tensors.get(index)?.size ?? 0) >= program.buffers[index]!.bytes;
-  for (const index of tensors.keys()) if (!fits(index)) await ownBuffer(loaded, index);
+  for (const [index, place] of tensors) if (!isBindable(loaded, index, place)) await ownBuffer(loaded, index);
   const returned = program.outputs.map(({ name, buffer }) => ({ label: `output ${name}`, bytes: program.buffers[buffer]!.bytes }));
-  const unreturned = program.buffers.flatMap(({ kind, label, bytes: size }, index) =>
-    kind === 'output' && !program.outputs.some(({ buffer }) => buffer === index) ? [{ index, label, bytes: size }] : [],
+  const unreturned = program.buffers.flatMap(({ kind }, index) =>
+    bytes.has(index) || (kind === 'output' && !program.outputs.some(({ buffer }) => buffer === index)) ? [index] : [],
   );
-  const taken = await takeAll(pool, [...returned, ...unreturned]);
-  const outputs = taken.slice(0, returned.length);
-  const spare = taken.slice(returned.length);
-  const computed = new Map<number, GPUBuffer>(unreturned.map(({ index }, i) => [index, spare[i]!]));
-  program.outputs.forEach(({ buffer }, i) => isComputed(loaded, i) && computed.set(buffer, outputs[i]!));
-  const parameters = new Map(program.parameters.map((port) => [port.buffer, store.find(port, program.buffers[port.buffer]!.bytes)]));
-  const direct = (index: number): GPUBuffer | undefined => (fits(index) ? tensors.get(index) : undefined);
+  const planned = (index: number) => ({ label: `${program.buffers[index]!.kind} ${program.buffers[index]!.label}`, bytes: program.buffers[index]!.bytes });
+  const taken = await takeAll(pool, [...unreturned.map(planned), ...returned]);
+  const spare = taken.slice(0, unreturned.length);
+  const outputs = taken.slice(unreturned.length);
+  const places = new Map<number, Place>(unreturned.map((index, i) => [index, whole(spare[i]!)]));
+  program.outputs.forEach(({ buffer }, i) => isComputed(loaded, i) && places.set(buffer, whole(outputs[i]!)));
+  for (const port of program.parameters) places.set(port.buffer, whole(store.find(port, program.buffers[port.buffer]!.bytes)!)); // `bindInputs` checked it
+  for (const [index, place] of tensors) if (isBindable(loaded, index, place)) places.set(index, place);
   // Every index is in one of the maps: `programProblems` has checked the kinds.
-  const all = program.buffers.map((_, index) => computed.get(index) ?? parameters.get(index) ?? direct(index) ?? own.get(index)!);
+  const all = program.buffers.map((_, index) => places.get(index) ?? whole(own.get(index)!));
   return { all, outputs, spare };
 };
 
-/** Puts the inputs where the kernels read them. Tensors that are large enough are read where they are. */
-export const writeInputs = async (
-  { device }: Loaded,
-  inputs: BoundInputs,
-  all: readonly GPUBuffer[],
-  signal?: AbortSignal,
-): Promise<void> => {
-  for (const [index, data] of inputs.bytes) await writeBytes(device, all[index]!, data, signal);
-  const copied = [...inputs.tensors].filter(([index, tensor]) => all[index] !== tensor);
-  if (copied.length === 0) return;
-  const encoder = device.gpu.createCommandEncoder();
-  for (const [index, tensor] of copied) encoder.copyBufferToBuffer(tensor, 0, all[index]!, 0, tensor.size);
-  device.gpu.queue.submit([encoder.finish()]);
+const whole = (buffer: GPUBuffer): Place => ({ buffer, offset: 0 });
+
+/** Writes host inputs to the buffers that this run has for them. */
+export const writeInputs = async ({ device }: Loaded, { bytes }: BoundInputs, { all }: RunBuffers, signal?: AbortSignal): Promise<void> => {
+  for (const [index, data] of bytes) await writeBytes(device, all[index]!.buffer, data, signal);
 };
 
+/** Brings tensors that cannot be bound where they are to the session's own buffers. */
+export const copyInputs =
+  ({ program }: Loaded, { tensors }: BoundInputs, { all }: RunBuffers) =>
+  (encoder: GPUCommandEncoder): void => {
+    for (const [index, { buffer, offset }] of tensors) {
+      const target = all[index]!;
+      if (target.buffer === buffer) continue;
+      encoder.copyBufferToBuffer(buffer, offset, target.buffer, 0, Math.min(program.buffers[index]!.bytes, buffer.size - offset));
+    }
+  };
+
+/** Copies outputs that are not computed in place. */
 export const copyOutputs =
   (loaded: Loaded, { all, outputs }: RunBuffers) =>
   (encoder: GPUCommandEncoder): void =>
     loaded.program.outputs.forEach(({ buffer }, i) => {
-      const target = outputs[i]!; // one per port
-      if (!isComputed(loaded, i)) encoder.copyBufferToBuffer(all[buffer]!, 0, target, 0, target.size);
+      const source = all[buffer]!, target = outputs[i]!; // one per port
+      if (!isComputed(loaded, i)) encoder.copyBufferToBuffer(source.buffer, source.offset, target, 0, target.size);
     });

@@ -2,8 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Program } from '../../compiler/program.ts';
-import { load, makeParameterStore, upload } from './browser.ts';
-import type { Device, KernelTiming } from './browser.ts';
+import { load, makeParameterStore, makeRecorder, part, upload } from './browser.ts';
+import type { Device, DeviceTensor, KernelTiming, Recorder, Session } from './browser.ts';
 import type { ParameterValue } from './parameters.ts';
 import {
   dispatch,
@@ -529,5 +529,104 @@ describe('what goes wrong', () => {
     const loading = load(doomed, matmul(8))();
     doomed.destroy();
     expect(await loading).toMatchObject({ _tag: 'Left', left: { _tag: 'Lost' } });
+  });
+});
+
+describe('parts of tensors', () => {
+  const n = 256;
+  const add = vectorAdd(n);
+
+  test('are read, bound where they are, and copied where a kernel cannot bind them', async () => {
+    const session = await expectRight(load(device, add));
+    const whole = await expectRight(upload(device, [3, n], 'f32', Float32Array.from({ length: 3 * n }, (_, i) => i)));
+    const zeros = new Float32Array(n);
+    for (const first of [n, 3, 2 * n]) {
+      // the second does not begin at a multiple of 256 bytes
+      const some = part(whole, first, [n]);
+      expect(Array.from(await expectRight(some.read())).slice(0, 2)).toEqual([first, first + 1]);
+      const { out } = await expectRight(session.run({ x: some, y: zeros }));
+      expect(Array.from(await expectRight(out!.read()))).toEqual(Array.from({ length: n }, (_, i) => first + i));
+      some.dispose();
+    }
+    session.dispose();
+    whole.dispose();
+  });
+
+  test('keep the whole in place, and may not leave it', async () => {
+    const used = device.memory.used;
+    const whole = await expectRight(upload(device, [2, n], 'f32', new Float32Array(2 * n).fill(7)));
+    expect(() => part(whole, n + 1, [n])).toThrow('no part [256] of [2, 256] begins at element 257');
+    const some = part(whole, n, [n]);
+    whole.dispose();
+    expect((await expectRight(some.read()))[0]).toBe(7);
+    expect(device.memory.used).toBeGreaterThan(used);
+    some.dispose();
+    expect(device.memory.used).toBe(used);
+  });
+});
+
+describe('a recorder', () => {
+  const n = 64;
+
+  /** x doubled `times` times. */
+  const doubled = async (session: Session, recorder: Recorder, times: number, start: number): Promise<DeviceTensor> => {
+    let x = await expectRight(upload(device, [n], 'f32', new Float32Array(n).fill(start)));
+    for (let i = 0; i < times; i++) {
+      const { out } = await expectRight(session.run({ x, y: x }, { recorder }));
+      x.dispose(); // a recorded run keeps what it reads
+      x = out!;
+    }
+    return x;
+  };
+
+  test('puts many runs into one submit; reading what they make submits them', async () => {
+    const session = await expectRight(load(device, vectorAdd(n)));
+    const recorder = makeRecorder(device);
+    const { queue } = device.gpu;
+    const submit = queue.submit.bind(queue);
+    let submits = 0;
+    queue.submit = (commands) => {
+      if ([...commands].length > 0) submits++;
+      return submit(commands);
+    };
+    try {
+      const [a, b] = [await doubled(session, recorder, 10, 1), await doubled(session, recorder, 3, 5)];
+      expect(submits).toBe(0);
+      expect((await expectRight(a.read()))[0]).toBe(1024);
+      expect(submits).toBe(2); // the runs, and the copy to the host
+      expect((await expectRight(b.read()))[0]).toBe(40);
+      expect(submits).toBe(3);
+      await expectRight(recorder.submit()); // nothing is left
+      await expectRight(recorder.done());
+      expect(submits).toBe(3);
+    } finally {
+      queue.submit = submit;
+    }
+    session.dispose();
+  });
+
+  test('keeps host inputs of each run apart, and its tensors feed other runs', async () => {
+    const session = await expectRight(load(device, vectorAdd(n)));
+    const recorder = makeRecorder(device);
+    const made = [];
+    for (let i = 0; i < 4; i++) {
+      const { out } = await expectRight(session.run({ x: new Float32Array(n).fill(i), y: new Float32Array(n).fill(10 * i) }, { recorder }));
+      made.push(out!);
+      if (i === 1) out!.dispose(); // its buffer must not become an input of the next before the submit
+    }
+    const { out } = await expectRight(session.run({ x: made[2]!, y: made[3]! }));
+    expect((await expectRight(out!.read()))[0]).toBe(55);
+    expect((await expectRight(made[0]!.read()))[0]).toBe(0);
+    session.dispose();
+  });
+
+  test('gives the failure of its submit to whoever reads', async () => {
+    const own = await openTestDevice();
+    const session = await expectRight(load(own, vectorAdd(n)));
+    const recorder = makeRecorder(own);
+    const { out: x } = await expectRight(session.run({ x: new Float32Array(n), y: new Float32Array(n) }, { recorder }));
+    own.destroy();
+    expect((await expectLeft(x!.read()))._tag).toBe('Lost');
+    expect((await expectLeft(recorder.done()))._tag).toBe('Lost');
   });
 });

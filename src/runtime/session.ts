@@ -1,12 +1,12 @@
 /**
  * `load` puts a program on a device; the session then runs it as often as wanted.
  *
- * Invariant: runs of a session take turns from the first write of an input to the last submit, since they share its scratch
- * and input buffers; the queue of the GPU keeps that order. Outputs are in buffers of their own, so they outlive later runs.
+ * Invariant: runs of a session take turns from the first write of an input to the last submit, since they share its scratch; the
+ * queue of the GPU, or the recorder, keeps that order. Outputs are in buffers of their own, so they outlive later runs.
  */
 
 import type { TaskEither } from 'fp-ts/TaskEither';
-import type { PortPlan, Program } from '../../compiler/program.ts';
+import type { Program } from '../../compiler/program.ts';
 import type { Device } from './device.ts';
 import { fromBase64 } from './elements.ts';
 import { makeBindGroups, submitAtOnce, submitInParts, submitTimed } from './encode.ts';
@@ -17,10 +17,11 @@ import { checkFit } from './fit.ts';
 import { fillParameters, makeParameterStore } from './parameters.ts';
 import type { ParameterSource, ParameterStore } from './parameters.ts';
 import { compileKernels } from './pipelines.ts';
-import { bindInputs, copyOutputs, gatherBuffers, makePool, ownBuffer, writeInputs } from './run-buffers.ts';
+import type { Recorder } from './recorder.ts';
+import { bindInputs, copyInputs, copyOutputs, gatherBuffers, makePool, ownBuffer, writeInputs } from './run-buffers.ts';
 import type { BoundInputs, Loaded, RunBuffers, RunInputs } from './run-buffers.ts';
 import { programProblems } from './saved-program.ts';
-import { hold, makeTensor, writeBytes } from './tensor.ts';
+import { hold, makeTensor, settled, writeBytes } from './tensor.ts';
 import type { DeviceTensor } from './tensor.ts';
 
 export interface LoadOptions {
@@ -38,6 +39,8 @@ export interface RunOptions {
   readonly profile?: (timings: readonly KernelTiming[]) => void;
   /** False: the result comes when the work is on the GPU's queue, not when it is done. */
   readonly wait?: boolean;
+  /** Records the run, to be submitted with others; the result comes at once. Not with `profile`. */
+  readonly recorder?: Recorder;
 }
 
 export type RunOutputs = Readonly<Record<string, DeviceTensor>>;
@@ -65,11 +68,10 @@ const makeTurns = (): (<A>(task: () => Promise<A>) => Promise<A>) => {
   };
 };
 
-const submitRun = async (loaded: Loaded, recording: Recording, buffers: RunBuffers, options: RunOptions): Promise<void> => {
-  const copies = copyOutputs(loaded, buffers);
-  if (options.profile) options.profile(await submitTimed(recording, copies));
-  else if (options.signal && loaded.device.profile.class === 'cpu') await submitInParts(recording, copies, loaded.pace, options.signal);
-  else await submitAtOnce(recording, copies);
+const submitRun = async ({ device, pace }: Loaded, recording: Recording, { profile, signal }: RunOptions): Promise<void> => {
+  if (profile) profile(await submitTimed(recording));
+  else if (signal && device.profile.class === 'cpu') await submitInParts(recording, pace, signal);
+  else await submitAtOnce([recording]);
 };
 
 const checkRunnable = ({ device }: Loaded, disposed: boolean, options: RunOptions): void => {
@@ -79,49 +81,93 @@ const checkRunnable = ({ device }: Loaded, disposed: boolean, options: RunOption
   }
 };
 
-const outputTensor = ({ device, pool }: Loaded, { shape, dtype }: PortPlan, buffer: GPUBuffer): DeviceTensor =>
-  makeTensor(device, shape, dtype, buffer, pool.release);
+const outputTensors = ({ device, program, pool }: Loaded, { outputs }: RunBuffers, settle?: () => Promise<void>): RunOutputs =>
+  Object.fromEntries(
+    program.outputs.map(({ name, shape, dtype }, i) => {
+      const place = { buffer: outputs[i]!, release: pool.release, ...(settle && { settle }) }; // one per port
+      return [name, makeTensor(device, shape, dtype, place)];
+    }),
+  );
+
+/** Holds tensors in place until the answer is called. */
+const holdAll = (tensors: readonly DeviceTensor[]): (() => void) => {
+  const holds = tensors.map(hold);
+  return () => holds.forEach((letGo) => letGo());
+};
 
 /** The run of a loaded program, as `Session.run` promises it. */
 const makeRun = (loaded: Loaded, isDisposed: () => boolean) => {
   const { device, program, pipelines, pool } = loaded;
   const groups = makeBindGroups(device, program, pipelines);
   const turn = makeTurns();
-  const submitWith = async (bound: BoundInputs, options: RunOptions): Promise<RunBuffers> => {
+  const prepare = async (bound: BoundInputs, signal: AbortSignal | undefined): Promise<RunBuffers> => {
     const buffers = await gatherBuffers(loaded, bound);
     try {
-      await writeInputs(loaded, bound, buffers.all, options.signal);
-      const recording = { device, program, pipelines, bindGroup: (dispatch: number) => groups.of(dispatch, buffers.all) };
-      await submitRun(loaded, recording, buffers, options);
+      await writeInputs(loaded, bound, buffers, signal);
       return buffers;
     } catch (thrown) {
-      groups.clear(); // an invalid one may be among them
-      buffers.outputs.forEach(pool.release);
+      [...buffers.outputs, ...buffers.spare].forEach(pool.release);
       throw thrown;
-    } finally {
-      buffers.spare.forEach(pool.release);
     }
   };
-  const compute = async (inputs: RunInputs, options: RunOptions): Promise<RunBuffers> => {
+  /** Records or submits; `over` is called, once, when inputs and spare buffers are no longer needed. */
+  const submitWith = async (bound: BoundInputs, buffers: RunBuffers, options: RunOptions, over: () => void): Promise<RunOutputs> => {
+    const bindGroup = (dispatch: number): GPUBindGroup => groups.of(dispatch, buffers.all);
+    const recording = { device, program, pipelines, bindGroup, before: copyInputs(loaded, bound, buffers), after: copyOutputs(loaded, buffers) };
+    const finish = (submitted: boolean): void => {
+      if (!submitted) groups.clear(); // an invalid one may be among them
+      over();
+    };
+    if (options.recorder && !options.profile) {
+      // outputs stay in place too: what is written into a buffer that was given back would be overwritten by this run
+      let letGo = (): void => undefined;
+      const settle = options.recorder.add(recording, (submitted) => {
+        finish(submitted);
+        letGo();
+      });
+      const outputs = outputTensors(loaded, buffers, settle);
+      letGo = holdAll(Object.values(outputs));
+      return outputs;
+    }
+    let submitted = false;
+    try {
+      await submitRun(loaded, recording, options);
+      submitted = true;
+    } finally {
+      finish(submitted);
+      if (!submitted) buffers.outputs.forEach(pool.release);
+    }
+    return outputTensors(loaded, buffers);
+  };
+  const compute = async (inputs: RunInputs, options: RunOptions): Promise<RunOutputs> => {
     await device.wait(Promise.resolve(), options.signal); // lost or aborted before it began
     checkRunnable(loaded, isDisposed(), options);
     const bound = bindInputs(loaded, inputs);
-    const holds = Object.values(inputs).flatMap((input) => (ArrayBuffer.isView(input) ? [] : [hold(input)]));
+    const fed = Object.values(inputs).flatMap((input) => (ArrayBuffer.isView(input) ? [] : [input]));
+    const letGo = holdAll(fed);
+    let buffers;
     try {
-      return await submitWith(bound, options);
-    } finally {
-      for (const letGo of holds) letGo();
-    }
-  };
-  return async (inputs: RunInputs, options: RunOptions): Promise<RunOutputs> => {
-    const { outputs } = await turn(() => compute(inputs, options));
-    try {
-      if (options.wait !== false) await device.wait(device.gpu.queue.onSubmittedWorkDone(), options.signal);
+      for (const tensor of fed) if (!options.recorder) await settled(tensor);
+      buffers = await prepare(bound, options.signal);
     } catch (thrown) {
-      outputs.forEach(pool.release);
+      letGo();
       throw thrown;
     }
-    return Object.fromEntries(program.outputs.map((port, i) => [port.name, outputTensor(loaded, port, outputs[i]!)])); // one per port
+    const { spare } = buffers;
+    return submitWith(bound, buffers, options, () => {
+      letGo();
+      spare.forEach(pool.release);
+    });
+  };
+  return async (inputs: RunInputs, options: RunOptions): Promise<RunOutputs> => {
+    const outputs = await turn(() => compute(inputs, options));
+    try {
+      if (options.wait !== false && !options.recorder) await device.wait(device.gpu.queue.onSubmittedWorkDone(), options.signal);
+    } catch (thrown) {
+      for (const tensor of Object.values(outputs)) tensor.dispose();
+      throw thrown;
+    }
+    return outputs;
   };
 };
 

@@ -1,8 +1,8 @@
 /**
  * Tensors on a device: made by a run or an upload, fed to further runs without leaving the GPU, read back when wanted.
  *
- * Invariant: a tensor owns its buffer until `dispose`; the handle that callers see holds no buffer (`bufferOf` finds it),
- * so nobody outside can write to it.
+ * Invariant: a tensor owns its buffer until `dispose`; the handle that callers see holds no buffer (`placeOf` finds it),
+ * so nobody outside can write to it. Parts of a tensor keep the whole in place as long as they live.
  */
 
 import type { TaskEither } from 'fp-ts/TaskEither';
@@ -23,11 +23,18 @@ export interface DeviceTensor {
   readonly dispose: () => void;
 }
 
-/** What keeps a tensor's buffer; does not refer to the tensor, so a forgotten one can be collected. */
-interface Home {
-  readonly device: Device;
+/** A part of a buffer, from a byte on. */
+export interface Place {
   readonly buffer: GPUBuffer;
+  readonly offset: number;
+}
+
+/** What keeps a tensor's place; does not refer to the tensor, so a forgotten one can be collected. */
+interface Home extends Place {
+  readonly device: Device;
   readonly release: (buffer: GPUBuffer) => void;
+  /** Submits the run that makes the elements, where that is still to be done. */
+  readonly settle: () => Promise<void>;
   /** Reads and runs that still need the elements. */
   holds: number;
   disposed: boolean;
@@ -49,12 +56,15 @@ const leave = (home: Home): void => {
 /** Gives back the memory of tensors that were dropped without `dispose`, whenever the garbage collector gets there. */
 const forgotten = new FinalizationRegistry<Home>(leave);
 
-/** The buffer of a tensor on this device, or what is wrong with it there. */
-export const bufferOf = (device: Device, tensor: DeviceTensor): GPUBuffer | string => {
+/** Where the elements of a tensor are on this device, or what is wrong with it there. */
+export const placeOf = (device: Device, tensor: DeviceTensor): Place | string => {
   const home = homes.get(tensor);
   if (!home) return 'the tensor was disposed';
-  return home.device === device ? home.buffer : 'the tensor lives on another device';
+  return home.device === device ? home : 'the tensor lives on another device';
 };
+
+/** Resolves when the work that makes the tensor's elements is on the queue. */
+export const settled = async (tensor: DeviceTensor): Promise<void> => homes.get(tensor)?.settle();
 
 /** Keeps the elements of a tensor in place, disposed or not, until the answer is called (once). */
 export const hold = (tensor: DeviceTensor): (() => void) => {
@@ -70,8 +80,8 @@ export const hold = (tensor: DeviceTensor): (() => void) => {
 /** Bytes that are copied to or from the GPU at a time. */
 export const chunkBytes = 1 << 26;
 
-/** Copies `bytes` bytes of a buffer to the host, in chunks, through one staging buffer. */
-const readBack = async (device: Device, source: GPUBuffer, bytes: number, signal?: AbortSignal): Promise<ArrayBuffer> => {
+/** Copies `bytes` bytes from a place to the host, in chunks, through one staging buffer. */
+const readBack = async (device: Device, { buffer, offset }: Place, bytes: number, signal?: AbortSignal): Promise<ArrayBuffer> => {
   const { gpu } = device;
   const target = new Uint8Array(bytes);
   const staging = await device.allocate('staging buffer', Math.min(bytes, chunkBytes), usage.mapRead | usage.copyTarget);
@@ -79,7 +89,7 @@ const readBack = async (device: Device, source: GPUBuffer, bytes: number, signal
     for (let start = 0; start < bytes; start += chunkBytes) {
       const size = Math.min(chunkBytes, bytes - start);
       const encoder = gpu.createCommandEncoder();
-      encoder.copyBufferToBuffer(source, start, staging, 0, size);
+      encoder.copyBufferToBuffer(buffer, offset + start, staging, 0, size);
       gpu.queue.submit([encoder.finish()]);
       await device.wait(staging.mapAsync(1, 0, size), signal); // GPUMapMode.READ
       target.set(new Uint8Array(staging.getMappedRange(0, size)), start);
@@ -91,23 +101,25 @@ const readBack = async (device: Device, source: GPUBuffer, bytes: number, signal
   return target.buffer;
 };
 
-/** A tensor in `buffer`; `release` gets the buffer back, once. */
+export interface TensorPlace extends Partial<Pick<Home, 'offset' | 'settle'>>, Pick<Home, 'buffer' | 'release'> {}
+
+/** A tensor at a place, by default a whole buffer; `release` gets the buffer back, once. */
 export const makeTensor = (
   device: Device,
   shape: readonly number[],
   dtype: ProgramDType,
-  buffer: GPUBuffer,
-  release: (buffer: GPUBuffer) => void,
+  { buffer, release, offset = 0, settle = () => Promise.resolve() }: TensorPlace,
 ): DeviceTensor => {
   const count = elementCount(shape);
-  const home: Home = { device, buffer, release, holds: 0, disposed: false };
+  const home: Home = { device, buffer, offset, release, settle, holds: 0, disposed: false };
   const read = async (signal?: AbortSignal): Promise<ReadArray> => {
     if (!homes.has(tensor)) throw fail(badInput('cannot read', ['the tensor was disposed']));
     const bytes = Math.ceil((count * elementBytes[dtype]) / 4) * 4;
     if (bytes === 0) return decode(dtype, 0, new ArrayBuffer(0));
     const letGo = hold(tensor);
     try {
-      return decode(dtype, count, await readBack(device, buffer, bytes, signal));
+      await settle();
+      return decode(dtype, count, await readBack(device, home, bytes, signal));
     } finally {
       letGo();
     }
@@ -124,6 +136,21 @@ export const makeTensor = (
   homes.set(tensor, home);
   forgotten.register(tensor, home, tensor);
   return tensor;
+};
+
+/**
+ * Some of a tensor's elements, in a row from `first` on, under a shape of their own and without a copy. The part lives until it is
+ * disposed, whatever happens to the whole. It must lie inside the whole and begin at a multiple of four bytes.
+ */
+export const part = (whole: DeviceTensor, first: number, shape: readonly number[]): DeviceTensor => {
+  const home = homes.get(whole);
+  if (!home) throw new Error('invariant: a part of a tensor that was disposed');
+  const { device, buffer, offset, settle } = home;
+  const bytes = first * elementBytes[whole.dtype];
+  if (first + elementCount(shape) > elementCount(whole.shape) || bytes % 4 !== 0) {
+    throw new Error(`invariant: no part [${shape.join(', ')}] of [${whole.shape.join(', ')}] begins at element ${first}`);
+  }
+  return makeTensor(device, shape, whole.dtype, { buffer, offset: offset + bytes, settle, release: hold(whole) });
 };
 
 /** Queues the copy of `bytes` into the start of `target`; big data waits for its copy, so that staging memory stays small. */
@@ -152,5 +179,5 @@ export const upload = (
     const bytes = Math.max(16, Math.ceil((data.length * elementBytes[dtype]) / 16) * 16);
     const buffer = await device.allocate('uploaded tensor', bytes, usage.storage | usage.copyTarget | usage.copySource);
     await writeBytes(device, buffer, encode(dtype, data));
-    return makeTensor(device, shape, dtype, buffer, device.free);
+    return makeTensor(device, shape, dtype, { buffer, release: device.free });
   });

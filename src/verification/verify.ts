@@ -106,7 +106,7 @@ const parameterTensor = ({ device, parameters, program }: Memory, { node, elemen
     buffer = port && parameters.find(port, program.buffers[port.buffer]!.bytes);
   if (port === undefined || buffer === undefined) throw new Error(`invariant: parameter ${inputName(node)} was not set`);
   const [count, dtype] = port.dtype === 'i8' ? [Math.ceil(elements / 4), 'u32' as const] : [elements, port.dtype];
-  return makeTensor(device, [count], dtype, buffer, () => undefined); // the store's buffer
+  return makeTensor(device, [count], dtype, { buffer, release: () => undefined }); // the store's buffer
 };
 
 /** The elements of a tensor as the device has them. */

@@ -8,7 +8,7 @@
 
 // the language
 export * from '../dsl/index.ts';
-export { bindSizes, freeSymbols, makeGraph, withTaps, type Graph, type Sizes } from '../dsl/graph/graph.ts';
+export { bindSizes, freeSymbols, makeGraph, withInputs, withTaps, type Graph, type Sizes } from '../dsl/graph/graph.ts';
 export type { Node } from '../dsl/graph/node.ts';
 export { printGraph } from '../dsl/graph/print.ts';
 export { fromJson, toJson, type JsonGraph } from '../dsl/graph/json.ts';
@@ -17,6 +17,7 @@ export { verify } from '../dsl/graph/verify.ts';
 // the compiler and the reference
 export { compile, explain, type Compilation, type CompileOptions, type Verifiable } from '../compiler/compile.ts';
 export type { Checks } from '../compiler/checks.ts';
+export { separate, type SeparateOptions, type Separation } from '../compiler/separate.ts';
 export { showCompileError, type CompileError } from '../compiler/errors.ts';
 export { PRECISIONS, WEIGHT_FORMATS, type Numbers, type Precision, type WeightFormat } from '../compiler/precision/policy.ts';
 export { profileOf, PROFILES, type Limits, type Profile } from '../compiler/profile.ts';

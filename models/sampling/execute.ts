@@ -6,12 +6,25 @@
  */
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
-import type { Emit, Noise, SamplerPlan, Slot, Term } from './plan.ts';
+import type { Combine, Emit, Evaluate, Noise, SamplerPlan, Slot, Term } from './plan.ts';
 import { X } from './plan.ts';
 
 export interface Weighted<H> {
   readonly tensor: H;
   readonly coefficient: number;
+}
+
+/** What a step does with the velocity that it asks for: coefficient * velocity + the weighted sum of other tensors + noise. */
+export interface Behind<H> {
+  readonly coefficient: number;
+  readonly terms: readonly Weighted<H>[];
+  readonly noise: Noise | undefined;
+}
+
+/** A velocity, where the machine keeps it, and the combination behind it. */
+export interface Advanced<H> {
+  readonly velocity: H | undefined;
+  readonly next: H;
 }
 
 /** What a machine can do; a handle H is a tensor of x's shape on it. */
@@ -20,6 +33,11 @@ export interface Machine<Failure, H> {
   readonly velocity: (x: H, t: number, guidance: number) => TaskEither<Failure, H>;
   /** A new tensor: the weighted sum, plus `noise.coefficient` times the plan's draw number `noise.draw`. */
   readonly combine: (terms: readonly Weighted<H>[], noise: Noise | undefined) => TaskEither<Failure, H>;
+  /**
+   * An evaluation and the combination right behind it in one, for machines that are faster so. The velocity may be left out where the plan
+   * does not read it again.
+   */
+  readonly advance?: (x: H, t: number, guidance: number, behind: Behind<H>) => TaskEither<Failure, Advanced<H>>;
   readonly release?: (tensor: H) => void;
 }
 
@@ -42,7 +60,7 @@ export const execute = <Failure, H>(
     if (tensor === undefined) throw new Error(`sampler plan reads slot ${slot} before it is written`);
     return tensor;
   };
-  const write = (slot: Slot, tensor: H): void => {
+  const write = (slot: Slot, tensor: H | undefined): void => {
     release(slots[slot]);
     slots[slot] = tensor;
   };
@@ -60,18 +78,31 @@ export const execute = <Failure, H>(
     return watched;
   };
 
+  const advance = async ({ x, t, guidance, into }: Evaluate, { terms, noise, into: target }: Combine): Promise<E.Either<Failure, unknown>> => {
+    const coefficient = terms.reduce((sum, term) => (term.slot === into ? sum + term.coefficient : sum), 0);
+    const others = weighted(terms.filter((term) => term.slot !== into));
+    const made = await machine.advance!(read(x), t, guidance, { coefficient, terms: others, noise })(); // asked for below
+    if (E.isLeft(made)) return made;
+    write(into, made.right.velocity);
+    write(target, made.right.next);
+    return made;
+  };
+
+  const compute = async (instruction: Evaluate | Combine): Promise<E.Either<Failure, unknown>> => {
+    const made = instruction.kind === 'evaluate'
+      ? await machine.velocity(read(instruction.x), instruction.t, instruction.guidance)()
+      : await machine.combine(weighted(instruction.terms), instruction.noise)();
+    if (E.isRight(made)) write(instruction.into, made.right);
+    return made;
+  };
+
   const run = async (): Promise<E.Either<Failure, H>> => {
-    for (const instruction of plan.instructions) {
-      if (instruction.kind === 'emit') {
-        const emitted = await emit(instruction);
-        if (E.isLeft(emitted)) return emitted;
-        continue;
-      }
-      const made = instruction.kind === 'evaluate'
-        ? await machine.velocity(read(instruction.x), instruction.t, instruction.guidance)()
-        : await machine.combine(weighted(instruction.terms), instruction.noise)();
-      if (E.isLeft(made)) return made;
-      write(instruction.into, made.right);
+    for (let i = 0; i < plan.instructions.length; i++) {
+      const [instruction, following] = [plan.instructions[i]!, plan.instructions[i + 1]]; // i is below the length
+      const fused = machine.advance !== undefined && instruction.kind === 'evaluate' && following?.kind === 'combine';
+      const done = fused ? await advance(instruction, following) : instruction.kind === 'emit' ? await emit(instruction) : await compute(instruction);
+      if (E.isLeft(done)) return done;
+      if (fused) i++;
     }
     return E.right(read(X));
   };

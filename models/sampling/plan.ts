@@ -62,6 +62,37 @@ export interface SamplerPlan {
 export const networkTimes = (plan: SamplerPlan): readonly number[] =>
   plan.instructions.flatMap((instruction) => (instruction.kind === 'evaluate' ? [instruction.t] : []));
 
+/** Slots that an instruction reads. */
+const readBy = (instruction: Instruction): readonly Slot[] =>
+  instruction.kind === 'evaluate' ? [instruction.x] : instruction.terms.map(({ slot }) => slot);
+
+/** What the combinations right behind network calls have in common: what one program must do to serve all of them. */
+export interface StepKind {
+  /** The most tensors that a combination takes, noise among them, besides the x of the call and its velocity. */
+  readonly others: number;
+  /** Whether some velocity is read again later. */
+  readonly keepsVelocity: boolean;
+}
+
+/** The kind of a plan's steps. Emitted velocities do not count. */
+export const stepKindOf = ({ instructions }: SamplerPlan): StepKind => {
+  const steps = instructions.flatMap((instruction, i) => (instruction.kind === 'evaluate' ? [{ call: instruction, behind: instructions[i + 1], rest: instructions.slice(i + 2) }] : []));
+  const others = steps.map(({ call, behind }) => (behind?.kind !== 'combine' ? 0
+    : behind.terms.filter(({ slot }) => slot !== call.x && slot !== call.into).length + (behind.noise === undefined ? 0 : 1)));
+  const isReadAgain = (slot: Slot, rest: readonly Instruction[]): boolean => {
+    for (const instruction of rest) {
+      if (instruction.kind === 'emit' && instruction.list === 'v') continue;
+      if (readBy(instruction).includes(slot)) return true;
+      if (instruction.kind !== 'emit' && instruction.into === slot) return false;
+    }
+    return false;
+  };
+  return {
+    others: Math.max(0, ...others),
+    keepsVelocity: steps.some(({ call, behind, rest }) => behind?.kind !== 'combine' || isReadAgain(call.into, rest)),
+  };
+};
+
 export const scaled = (terms: readonly Term[], factor: number): readonly Term[] =>
   terms.map(({ slot, coefficient }) => ({ slot, coefficient: coefficient * factor }));
 

@@ -1,28 +1,22 @@
 /**
- * The machine that runs a sampler's plan on a backend: the network's velocity, guided where asked, and weighted sums.
+ * The machine that runs a sampler's plan on a backend: a program for what is known before the steps, one for a step (network, guidance and
+ * weighted sum in one), and small ones for the sums in between.
  *
- * Invariant: image data stays with the backend from the starting noise to the result.
+ * Invariant: image data stays with the backend from the starting noise to the result; what a step reads from the host is its coefficients
+ * and, if it draws, its noise. Steps may be recorded and not yet submitted when their tensors are handed out: reading one submits it.
  */
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import type { Graph } from '../../dsl/graph/graph.ts';
-import { makeGraph } from '../../dsl/graph/graph.ts';
-import { concat, input } from '../../dsl/index.ts';
 import { type C2iConfig, type ImageSize, nullClass, sizesOf } from '../../models/pixnerd/config.ts';
-import type { Machine, Weighted } from '../../models/sampling/execute.ts';
-import type { GuidanceName, Noise, SamplerPlan } from '../../models/sampling/plan.ts';
-import { combineGraph, guidanceGraph } from '../../models/sampling/programs.ts';
-import type { Backend, BackendError, BackendTensor, Executable, Inputs, WeightSource } from '../backend/backend.ts';
-
-/** Images [B, n] twice in a row: the unconditional and the conditional half of a guided batch. */
-const doublingGraph = (): Graph => {
-  const x = input('x', ['B', 'n']);
-  return makeGraph({ both: concat([x, x], 0) }, [x]);
-};
-
-/** Whether any step needs the unconditional velocity. */
-export const isGuided = (plan: SamplerPlan): boolean =>
-  plan.instructions.some((instruction) => instruction.kind === 'evaluate' && instruction.guidance !== 1);
+import type { Advanced, Behind, Machine, Weighted } from '../../models/sampling/execute.ts';
+import type { Noise, SamplerPlan } from '../../models/sampling/plan.ts';
+import { combineGraph } from '../../models/sampling/programs.ts';
+import { otherName } from '../../models/sampling/step-graph.ts';
+import type { Backend, BackendError, BackendTensor, Executable, Inputs, Outputs, Recorder, WeightSource } from '../backend/backend.ts';
+import { type AheadRun, makeAheadRun } from './ahead.ts';
+import { makePace } from './pace.ts';
+import { isGuided, reads, runGraphs, type RunGraphs } from './run-graphs.ts';
 
 export interface MachineRequest {
   readonly backend: Backend;
@@ -41,11 +35,16 @@ export interface BatchInputs {
   readonly labels: readonly number[];
   /** The plan's normal draw of that number for the whole batch. */
   readonly draw: (index: number) => Float32Array;
-  /** Hears of every network call that is done. */
+  /** Hears of every network call that is done; some come together. */
   readonly onVelocity?: () => void;
 }
 
-export type SamplingMachine = Machine<BackendError, BackendTensor>;
+type Result<A> = Promise<E.Either<BackendError, A>>;
+
+export interface SamplingMachine extends Machine<BackendError, BackendTensor> {
+  /** Ends when everything is computed. */
+  readonly finish: TaskEither<BackendError, void>;
+}
 
 /** Programs of one batch size, loaded. */
 export interface Programs {
@@ -53,20 +52,6 @@ export interface Programs {
   readonly machine: (inputs: BatchInputs) => SamplingMachine;
   readonly dispose: () => void;
 }
-
-type Result<A> = Promise<E.Either<BackendError, A>>;
-
-/** One output of a run. Only the network is waited for: the small programs before and after it queue up. */
-const runFor = async (
-  executable: Executable,
-  output: string,
-  inputs: Inputs,
-  signal: AbortSignal | undefined,
-  wait = false,
-): Result<BackendTensor> => {
-  const made = await executable.run(inputs, { wait, ...(signal && { signal }) })();
-  return E.isLeft(made) ? made : E.right(made.right[output]!); // the graphs are ours
-};
 
 /** Loads small programs when they are first needed, and keeps them. */
 const makeShelf = (load: (name: string, graph: Graph, sizes: Readonly<Record<string, number>>) => TaskEither<BackendError, Executable>) => {
@@ -83,88 +68,173 @@ const makeShelf = (load: (name: string, graph: Graph, sizes: Readonly<Record<str
   };
 };
 
-/** Compiles and loads the network for a batch (for twice as many where guidance needs it). */
+interface Parts {
+  readonly graphs: RunGraphs;
+  readonly step: Executable;
+  readonly ahead: AheadRun | undefined;
+  readonly shelf: ReturnType<typeof makeShelf>;
+  readonly batch: number;
+  readonly config: C2iConfig;
+  readonly pixels: number;
+  readonly submission: Submission;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Compiles and loads the programs of a batch (the network's has twice as many rows where guidance needs it). */
 export const loadPrograms =
   (request: MachineRequest): TaskEither<BackendError, Programs> =>
   async () => {
     const { backend, config, graph, weights, plan, size, batch, signal, onCompiled } = request;
-    const rows = isGuided(plan) ? 2 * batch : batch;
-    const sizes = sizesOf(config, { batch: rows, ...size });
+    const sizes = sizesOf(config, { batch: isGuided(plan) ? 2 * batch : batch, ...size });
     if (E.isLeft(sizes)) return E.left<BackendError>({ kind: 'input', message: sizes.left.join('; ') });
     const abort = signal && { signal };
-    const network = await backend.load({ graph, sizes: sizes.right, name: 'pixnerd', weights, ...abort, ...(onCompiled && { onCompiled }) })();
-    if (E.isLeft(network)) return network;
+    const graphs = runGraphs(graph, sizes.right, plan);
+    const step = await backend.load({ graph: graphs.step, sizes: sizes.right, name: 'pixnerd', weights, ...abort, ...(onCompiled && { onCompiled }) })();
+    if (E.isLeft(step)) return step;
+    const once = graphs.ahead && (await backend.load({ graph: graphs.ahead.graph, sizes: graphs.ahead.sizes, name: 'pixnerd, before the steps', weights, ...abort })());
+    if (once !== undefined && E.isLeft(once)) {
+      step.right.dispose();
+      return once;
+    }
     const shelf = makeShelf((name, small, bound) => backend.load({ name, graph: small, sizes: bound, ...abort }));
-    const parts: Parts = { network: network.right, shelf, rows, batch, config, pixels: size.height * size.width, guidance: plan.guidance, signal };
+    const ahead = graphs.ahead && once && makeAheadRun(backend, graphs, graphs.ahead, once.right, signal);
+    const submission = makeSubmission(backend.record?.(), signal);
+    const parts: Parts = { graphs, step: step.right, ahead, shelf, batch, config, pixels: size.height * size.width, submission, signal };
     return E.right({
       batch,
       machine: (inputs) => machineOf(parts, inputs),
       dispose: () => {
-        network.right.dispose();
+        ahead?.dispose();
+        if (once !== undefined) once.right.dispose();
+        step.right.dispose();
         shelf.dispose();
       },
     });
   };
 
-interface Parts {
-  readonly network: Executable;
-  readonly shelf: ReturnType<typeof makeShelf>;
-  readonly rows: number;
-  readonly batch: number;
-  readonly config: C2iConfig;
-  readonly pixels: number;
-  readonly guidance: GuidanceName;
-  readonly signal: AbortSignal | undefined;
-}
+/** Runs of steps: waited for one by one, or recorded and submitted several at once, as the pace says. */
+const makeSubmission = (recorder: Recorder | undefined, signal: AbortSignal | undefined) => {
+  const pace = makePace();
+  let recorded: (() => void)[] = [];
+  let since = performance.now();
+  /** The submission that the adapter works on while the next is recorded. */
+  let working: { readonly done: Result<void>; readonly told: readonly (() => void)[] } | undefined;
 
-/** The velocity of every row of the network's batch; guided, the unconditional half comes first. */
-const velocities = async (parts: Parts, x: BackendTensor, t: number, labels: readonly number[]): Result<BackendTensor> => {
-  const { network, shelf, rows, batch, config, pixels, signal } = parts;
-  const inputs = { t: new Float32Array(rows).fill(t) };
-  if (rows === batch) return runFor(network, 'v', { ...inputs, x, y: Int32Array.from(labels) }, signal, true);
-  const doubling = await shelf.take('doubling', doublingGraph, { B: batch, n: config.in_channels * pixels });
-  if (E.isLeft(doubling)) return doubling;
-  const both = await runFor(doubling.right, 'both', { x }, signal);
-  if (E.isLeft(both)) return both;
-  const y = Int32Array.from([...labels.map(() => nullClass(config)), ...labels]);
-  const found = await runFor(network, 'v', { ...inputs, x: both.right, y }, signal, true);
-  both.right.dispose();
-  return found;
+  const settleWorking = async (): Result<void> => {
+    if (working === undefined) return E.right(undefined);
+    const { done, told } = working;
+    working = undefined;
+    const result = await done;
+    if (E.isLeft(result)) return result;
+    pace.took(told.length, performance.now() - since);
+    since = performance.now();
+    for (const tell of told) tell();
+    return result;
+  };
+  const submit = async (): Result<void> => {
+    if (recorder === undefined || recorded.length === 0) return E.right(undefined);
+    const told = recorded;
+    recorded = [];
+    const submitted = await recorder.submit()();
+    if (E.isLeft(submitted)) return submitted;
+    const done = recorder.done(signal)();
+    const settled = await settleWorking();
+    working = { done, told };
+    return settled;
+  };
+  const finish = async (): Result<void> => {
+    const submitted = await submit();
+    return E.isLeft(submitted) ? submitted : settleWorking();
+  };
+  const isRecording = (): boolean => recorder !== undefined && pace.steps() > 1;
+  const abort = signal && { signal };
+  return {
+    submit,
+    finish,
+    /** A step; `tell` is called when it is done. */
+    step: async (executable: Executable, inputs: Inputs, tell: () => void): Result<Outputs> => {
+      if (!isRecording()) {
+        const ended = await finish();
+        if (E.isLeft(ended)) return ended;
+        const start = performance.now();
+        const made = await executable.run(inputs, { wait: true, ...abort })();
+        since = performance.now();
+        pace.took(1, since - start);
+        if (E.isRight(made)) tell();
+        return made;
+      }
+      const made = await executable.run(inputs, { recorder: recorder!, ...abort })(); // it records, so there is one
+      if (E.isLeft(made)) return made;
+      recorded.push(tell);
+      if (recorded.length < pace.steps()) return made;
+      const submitted = await submit();
+      return E.isLeft(submitted) ? submitted : made;
+    },
+    /** Something small between steps. */
+    between: (executable: Executable, inputs: Inputs): Result<Outputs> =>
+      executable.run(inputs, { wait: false, ...abort, ...(isRecording() && { recorder: recorder! }) })(),
+  };
+};
+type Submission = ReturnType<typeof makeSubmission>;
+
+/** A class for each row; guided, the unconditional half comes first. */
+const classesOf = ({ graphs: { rows }, batch, config }: Parts, labels: readonly number[]): Int32Array =>
+  Int32Array.from(rows === batch ? labels : [...labels.map(() => nullClass(config)), ...labels]);
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+
+/** What stands behind a call under the names of the step's inputs; places that a sum does not need hold x, zero times. */
+const behindOf = ({ graphs: { kind } }: Parts, x: BackendTensor, { coefficient, terms, noise }: Behind<BackendTensor>, draw: BatchInputs['draw']): Inputs => {
+  const others: readonly { readonly tensor: BackendTensor | Float32Array; readonly coefficient: number }[] = [
+    ...terms.filter(({ tensor }) => tensor !== x), ...(noise === undefined ? [] : [{ tensor: draw(noise.draw), coefficient: noise.coefficient }]),
+  ];
+  const filled = Array.from({ length: kind.others }, (_, i) => others[i] ?? { tensor: x, coefficient: 0 });
+  const ofX = sum(terms.filter(({ tensor }) => tensor === x).map((term) => term.coefficient));
+  return {
+    coefficients: Float32Array.from([ofX, coefficient, ...filled.map((other) => other.coefficient)]),
+    ...Object.fromEntries(filled.map(({ tensor }, i) => [otherName(i), tensor])),
+  };
 };
 
-const guided = async (parts: Parts, x: BackendTensor, t: number, scale: number, labels: readonly number[]): Result<BackendTensor> => {
-  const { shelf, rows, batch, config, pixels, guidance, signal } = parts;
-  const found = await velocities(parts, x, t, labels);
-  if (E.isLeft(found) || rows === batch) return found;
-  const guide = await shelf.take('guidance', () => guidanceGraph(guidance), { B: batch, C: config.in_channels, n: pixels });
-  if (E.isLeft(guide)) return guide;
-  const v = await runFor(guide.right, 'v', { both: found.right, scale: Float32Array.of(scale) }, signal);
-  found.right.dispose();
-  return v;
-};
+const NOTHING_BEHIND: Behind<BackendTensor> = { coefficient: 0, terms: [], noise: undefined };
 
-const combined = async (
-  parts: Parts,
-  terms: readonly Weighted<BackendTensor>[],
-  noise: Noise | undefined,
-  draw: BatchInputs['draw'],
-): Result<BackendTensor> => {
-  const { shelf, batch, config, pixels, signal } = parts;
-  const tensors = [...terms.map(({ tensor }) => tensor), ...(noise === undefined ? [] : [draw(noise.draw)])];
-  const coefficients = [...terms.map(({ coefficient }) => coefficient), ...(noise === undefined ? [] : [noise.coefficient])];
-  const count = tensors.length;
-  const step = await shelf.take(`step of ${count} terms`, () => combineGraph(count), { k: count, n: batch * config.in_channels * pixels });
-  if (E.isLeft(step)) return step;
-  const inputs = Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor]));
-  return runFor(step.right, 'x', { ...inputs, coefficients: Float32Array.from(coefficients) }, signal);
-};
+const machineOf = (parts: Parts, { labels, draw, onVelocity = () => undefined }: BatchInputs): SamplingMachine => {
+  const { graphs, step, ahead, shelf, batch, config, pixels, submission } = parts;
+  const classes = classesOf(parts, labels);
 
-const machineOf = (parts: Parts, { labels, draw, onVelocity }: BatchInputs): SamplingMachine => ({
-  velocity: (x, t, guidance) => async () => {
-    const v = await guided(parts, x, t, guidance, labels);
-    if (E.isRight(v)) onVelocity?.();
-    return v;
-  },
-  combine: (terms, noise) => () => combined(parts, terms, noise, draw),
-  release: (tensor) => tensor.dispose(),
-});
+  const advance = async (x: BackendTensor, t: number, guidance: number, behind: Behind<BackendTensor>): Result<Advanced<BackendTensor>> => {
+    const kept: E.Either<BackendError, Outputs> = ahead === undefined ? E.right({}) : await ahead.at(t, classes, submission.submit);
+    if (E.isLeft(kept)) return kept;
+    const own = { t: new Float32Array(graphs.rows).fill(t), y: classes, scale: Float32Array.of(guidance) };
+    const needed = Object.fromEntries(Object.entries(own).filter(([name]) => reads(graphs.step, name)));
+    const made = await submission.step(step, { x, ...needed, ...behindOf(parts, x, behind, draw), ...kept.right }, onVelocity);
+    for (const tensor of Object.values(kept.right)) tensor.dispose();
+    return E.map(({ next, velocity }: Outputs): Advanced<BackendTensor> => ({ next: next!, velocity }))(made); // the graph is ours
+  };
+
+  const combine = async (terms: readonly Weighted<BackendTensor>[], noise: Noise | undefined): Result<BackendTensor> => {
+    const tensors = [...terms.map(({ tensor }) => tensor), ...(noise === undefined ? [] : [draw(noise.draw)])];
+    const coefficients = [...terms.map(({ coefficient }) => coefficient), ...(noise === undefined ? [] : [noise.coefficient])];
+    const count = tensors.length;
+    const program = await shelf.take(`sum of ${count} terms`, () => combineGraph(count), { k: count, n: batch * config.in_channels * pixels });
+    if (E.isLeft(program)) return program;
+    const inputs = Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor]));
+    const made = await submission.between(program.right, { ...inputs, coefficients: Float32Array.from(coefficients) });
+    return E.map((outputs: Outputs) => outputs['x']!)(made); // the graph is ours
+  };
+
+  return {
+    advance: (x, t, guidance, behind) => () => advance(x, t, guidance, behind),
+    velocity: (x, t, guidance) => async () => {
+      const made = await advance(x, t, guidance, NOTHING_BEHIND);
+      if (E.isLeft(made)) return made;
+      const { next, velocity } = made.right;
+      next.dispose();
+      if (velocity === undefined) throw new Error('invariant: a plan with a lone network call keeps its velocities');
+      return E.right(velocity);
+    },
+    combine: (terms, noise) => () => combine(terms, noise),
+    release: (tensor) => tensor.dispose(),
+    finish: submission.finish,
+  };
+};

@@ -115,10 +115,12 @@ const sampleBatch = async (
   const start = await backend.upload(shape, joined(batch.indices.map(noise)))();
   if (E.isLeft(start)) return start;
   const draw = (index: number): Float32Array => joined(batch.indices.map((image) => philoxNormals(seed, image, index, perImage)));
-  const last = await execute(plan, start.right, programs.machine({ labels: own, draw, onVelocity }), watch)();
+  const machine = programs.machine({ labels: own, draw, onVelocity });
+  const last = await execute(plan, start.right, machine, watch)();
+  const finished = await machine.finish(); // after a failure too: recorded steps hold tensors
   start.right.dispose();
   if (E.isLeft(last)) return last;
-  const elements = await read(last.right);
+  const elements = E.isLeft(finished) ? finished : await read(last.right);
   last.right.dispose();
   return E.map((all: Elements) =>
     imagesOf(all, batch).map((values, i): SampledImage => ({

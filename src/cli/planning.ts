@@ -2,15 +2,17 @@
 import * as E from 'fp-ts/Either';
 import { readFile } from 'node:fs/promises';
 import { type Compilation, type CompileOptions, explain } from '../../compiler/compile.ts';
-import { showCompileError } from '../../compiler/errors.ts';
+import { type CompileError, showCompileError } from '../../compiler/errors.ts';
 import { needsHalf, type Numbers } from '../../compiler/precision/policy.ts';
 import { type Profile, profileOf, PROFILES } from '../../compiler/profile.ts';
 import type { Graph } from '../../dsl/graph/graph.ts';
 import { type C2iConfig, type ImageSize, PRESETS, type PresetName, sizeMistakes, sizesOf } from '../../models/pixnerd/config.ts';
 import { velocityGraph } from '../../models/pixnerd/graph.ts';
+import { plan } from '../../models/sampling/sampler.ts';
 import { inferC2iConfig, shapesOf } from '../files/infer-config.ts';
 import { openWeights } from '../files/open.ts';
 import { trainedSize } from '../sampling/model.ts';
+import { runGraphs } from '../sampling/run-graphs.ts';
 import { optional, withDefault } from './arguments.ts';
 import { orStop, settle, stop, stopAt } from './failure.ts';
 import { choice, positive, size, text } from './readers.ts';
@@ -97,17 +99,51 @@ export interface Planned {
   readonly imageSize: ImageSize;
 }
 
-/** Compiles one forward pass of a model at a size, or ends the command with all that is wrong. */
-export const planned = (
-  { name, config, size: known }: Source,
-  { size: asked, batch }: { readonly size: ImageSize | undefined; readonly batch: number },
-  options: CompileOptions,
-  traced: (config: C2iConfig) => Graph = velocityGraph,
-): Planned => {
+/** What a command asks for of its model. */
+interface Wanted {
+  readonly size: ImageSize | undefined;
+  readonly batch: number;
+}
+
+const imageSizeOf = ({ config, size: known }: Source, { size: asked }: Wanted): ImageSize => {
   const imageSize = asked ?? known ?? usualSize(config);
   stopAt(sizeMistakes(config, imageSize));
-  const sizes = sizesOf(config, { batch, ...imageSize });
-  if (E.isLeft(sizes)) return stop(sizes.left.join('\n'));
-  const made = explain(traced(config), { ...options, sizes: sizes.right, name });
-  return E.isLeft(made) ? stop(made.left.map(showCompileError).join('\n')) : { made: made.right, imageSize };
+  return imageSize;
+};
+
+/** The value, or the end of the command with everything that is wrong. */
+const orStopAll = <A>(result: E.Either<readonly string[], A>): A => (E.isLeft(result) ? stop(result.left.join('\n')) : result.right);
+
+const compiledOrStop = (graph: Graph, options: CompileOptions): Compilation =>
+  orStopAll(E.mapLeft((errors: readonly CompileError[]) => errors.map(showCompileError))(explain(graph, options)));
+
+/** Compiles one forward pass of a model at a size, or ends the command with all that is wrong. */
+export const planned = (source: Source, wanted: Wanted, options: CompileOptions, traced: (config: C2iConfig) => Graph = velocityGraph): Planned => {
+  const { name, config } = source,
+    imageSize = imageSizeOf(source, wanted);
+  const sizes = orStopAll(sizesOf(config, { batch: wanted.batch, ...imageSize }));
+  return { made: compiledOrStop(traced(config), { ...options, sizes, name }), imageSize };
+};
+
+/** A guided run of `pixnerd sample` with its defaults. */
+const SAMPLER = { sampler: 'adams', steps: 25, guidance: 3.5, interval: [0.1, 1] } as const;
+
+export interface PlannedRun {
+  /** What is computed before the steps, if anything is, and a step. */
+  readonly programs: readonly { readonly title: string; readonly made: Compilation }[];
+  readonly imageSize: ImageSize;
+}
+
+/** The same for the programs of a guided sampling run. */
+export const plannedRun = (source: Source, wanted: Wanted, options: CompileOptions): PlannedRun => {
+  const { name, config } = source,
+    imageSize = imageSizeOf(source, wanted);
+  const sizes = orStopAll(sizesOf(config, { batch: 2 * wanted.batch, ...imageSize }));
+  const { ahead, step, times } = runGraphs(velocityGraph(config), sizes, orStopAll(plan(SAMPLER)));
+  const once = ahead && {
+    title: `once per run: for ${ahead.times} of ${times.length} times at once, ${Math.ceil(times.length / ahead.times)} x`,
+    made: compiledOrStop(ahead.graph, { ...options, sizes: ahead.sizes, name }),
+  };
+  const each = { title: 'per step: network on both halves, guidance, the sum of the sampler', made: compiledOrStop(step, { ...options, sizes, name }) };
+  return { programs: once === undefined ? [each] : [once, each], imageSize };
 };

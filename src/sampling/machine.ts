@@ -98,7 +98,7 @@ export const loadPrograms =
     }
     const shelf = makeShelf((name, small, bound) => backend.load({ name, graph: small, sizes: bound, ...abort }));
     const ahead = graphs.ahead && once && makeAheadRun(backend, graphs, graphs.ahead, once.right, signal);
-    const submission = makeSubmission(backend.record?.(), signal);
+    const submission = makeSubmission(backend.record?.(), madeBytes(graphs.step), signal);
     const parts: Parts = { graphs, step: step.right, ahead, shelf, batch, config, pixels: size.height * size.width, submission, signal };
     return E.right({
       batch,
@@ -112,9 +112,12 @@ export const loadPrograms =
     });
   };
 
+/** Bytes that a step hands out. */
+const madeBytes = (step: Graph): number => step.outputs.reduce((bytes, { node }) => bytes + 4 * (node.shape as readonly number[]).reduce((a, b) => a * b, 1), 0); // f32, sizes are bound
+
 /** Runs of steps: waited for one by one, or recorded and submitted several at once, as the pace says. */
-const makeSubmission = (recorder: Recorder | undefined, signal: AbortSignal | undefined) => {
-  const pace = makePace();
+const makeSubmission = (recorder: Recorder | undefined, stepBytes: number, signal: AbortSignal | undefined) => {
+  const pace = makePace(stepBytes);
   let recorded: (() => void)[] = [];
   let since = performance.now();
   /** The submission that the adapter works on while the next is recorded. */

@@ -12,13 +12,19 @@ export interface Pace {
 /** A submission should take about this long. */
 const MILLISECONDS = 100;
 const MOST_STEPS = 16;
+/** Recorded steps keep what they made until they are submitted. */
+const MOST_BYTES = 2 ** 24;
 
-export const makePace = (): Pace => {
-  let most = 1;
+const between = (least: number, value: number, most: number): number => Math.max(least, Math.min(value, most));
+
+/** `bytes` is what a step makes. */
+export const makePace = (bytes: number): Pace => {
+  const most = between(1, Math.floor(MOST_BYTES / bytes), MOST_STEPS);
+  let steps = 1;
   return {
-    steps: () => most,
-    took: (steps, milliseconds) => {
-      most = Math.max(1, Math.min(MOST_STEPS, Math.floor((MILLISECONDS * steps) / Math.max(milliseconds, 1e-3))));
+    steps: () => steps,
+    took: (done, milliseconds) => {
+      steps = between(1, Math.floor((MILLISECONDS * done) / Math.max(milliseconds, 1e-3)), most);
     },
   };
 };

@@ -3,10 +3,11 @@ import type { Compilation } from '../../../compiler/compile.ts';
 import { printKernels } from '../../../compiler/kernels/print.ts';
 import { type Program, summarize } from '../../../compiler/program.ts';
 import { printGraph } from '../../../dsl/graph/print.ts';
+import type { ImageSize } from '../../../models/pixnerd/config.ts';
 import { flag, withDefault } from '../arguments.ts';
 import { command } from '../command.ts';
 import { NUMBER_OPTIONS, numbersOf } from '../numbers.ts';
-import { planned, planningOptions, profileFor, sourceOf } from '../planning.ts';
+import { planned, plannedRun, planningOptions, profileFor, sourceOf } from '../planning.ts';
 import { choice } from '../readers.ts';
 
 const STAGES = ['graph', 'kernels', 'wgsl', 'plan'] as const;
@@ -51,6 +52,8 @@ const stageText = (stage: StageName, made: Compilation, before: boolean): string
   }
 };
 
+const summaryOf = ({ program }: Compilation) => ({ ...summarize(program), limits: program.limits, features: program.features });
+
 export const emit = command({
   name: 'emit',
   summary: 'prints what the compiler makes of a model: graph, kernels, WGSL, plan; without GPU or weights',
@@ -59,6 +62,7 @@ export const emit = command({
     stage: withDefault(choice(...STAGES), 'plan', 'what to print'),
     ...planningOptions,
     ...NUMBER_OPTIONS,
+    sampling: flag('instead of one forward: the two programs of a guided sampling run, what is computed once and a step'),
     taps: flag('keeps the intermediate values as outputs'),
     before: flag('with --stage graph: the graph as it was written, before the passes'),
     json: flag('numbers as JSON: kernels, dispatches, peakBytes, largestBinding'),
@@ -69,25 +73,19 @@ export const emit = command({
     ['pixnerd emit models/weights/fashion.safetensors --stage wgsl --profile cpu', 'the shaders that a software adapter gets'],
   ],
   run: async ({ values, operands: [path] }, { out }) => {
-    const { stage, model, size, batch, profile: profileName, taps, before, json } = values,
+    const { stage, model, size, batch, profile: profileName, sampling, taps, before, json } = values,
       numbers = numbersOf(values);
     const profile = await profileFor(profileName, numbers);
     const source = await sourceOf(path, model);
-    const { made, imageSize } = planned(source, { size, batch }, { ...numbers, profile, taps });
-    const { program } = made;
-    if (!json) return out(stageText(stage, made, before).trimEnd());
-    const { class: adapterClass } = profile,
-      { limits, features } = program;
-    out(
-      JSON.stringify({
-        model: source.name,
-        size: [imageSize.height, imageSize.width],
-        batch,
-        profile: adapterClass,
-        ...summarize(program),
-        limits,
-        features,
-      }),
-    );
+    const options = { ...numbers, profile, taps };
+    const about = ({ height, width }: ImageSize) => ({ model: source.name, size: [height, width], batch, profile: profile.class });
+    if (sampling) {
+      const { programs, imageSize } = plannedRun(source, { size, batch }, options);
+      const heading = (title: string, { program }: Compilation): string => `== ${title}: ${program.dispatches.length} dispatches ==`;
+      return out(json ? JSON.stringify({ ...about(imageSize), programs: programs.map(({ title, made }) => ({ part: title, ...summaryOf(made) })) })
+        : programs.map(({ title, made }) => `${heading(title, made)}\n${stageText(stage, made, before).trimEnd()}`).join('\n\n'));
+    }
+    const { made, imageSize } = planned(source, { size, batch }, options);
+    out(json ? JSON.stringify({ ...about(imageSize), ...summaryOf(made) }) : stageText(stage, made, before).trimEnd());
   },
 });

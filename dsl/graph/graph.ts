@@ -78,6 +78,6 @@ export const withInputs = (graph: Graph, replacements: Readonly<Record<string, N
     const name = inputName(node);
     return Object.hasOwn(replacements, name) ? [[node, replacements[name]!] as const] : []; // own property
   }));
-  const image = mapGraph(graph, (node, inputs) => replaced.get(node) ?? (node.inputs.length === 0 ? node : apply(node.op, inputs, node.attributes)));
+  const image = mapGraph(graph, (node, inputs) => replaced.get(node) ?? (node.inputs.length === 0 || node.op === 'invalid' ? node : apply(node.op, inputs, node.attributes)));
   return makeGraph(Object.fromEntries(image.outputs.map(({ name, node }) => [name, node])), [...image.inputs.filter((node) => node.op === 'input'), ...image.parameters]);
 };

@@ -3,8 +3,9 @@ import * as fc from 'fast-check';
 import * as E from 'fp-ts/Either';
 import * as TE from 'fp-ts/TaskEither';
 import { expect, test } from 'vitest';
-import { execute } from '../../models/sampling/execute.ts';
+import { execute, type Weighted } from '../../models/sampling/execute.ts';
 import type { AdamsOptions, EulerOptions, HeunOptions, SamplerOptions } from '../../models/sampling/options.ts';
+import { type Noise, stepKindOf } from '../../models/sampling/plan.ts';
 import { plan } from '../../models/sampling/sampler.ts';
 
 // the field, the draws, the schedule --------------------------------------------------------------------------------------------------
@@ -167,3 +168,44 @@ const agrees = <O extends SamplerOptions>(options: fc.Arbitrary<O>, loop: (optio
 test('Euler is its loop', async () => agrees(euler, eulerLoop, 9));
 test('Heun is its loop', async () => agrees(heun, heunLoop, 9));
 test('Adams is its loop', async () => agrees(adams, adamsLoop, 3));
+
+/** Tensors of one number, told apart by who they are. */
+interface Box { readonly value: number }
+const sumOf = (terms: readonly Weighted<Box>[], noise: Noise | undefined): number =>
+  terms.reduce((sum, { tensor, coefficient }) => sum + tensor.value * coefficient, 0) + (noise === undefined ? 0 : noise.coefficient * draw(noise.draw));
+
+/** With calls and the sums behind them in one, as a plan's kind promises them: it keeps velocities only where they are read again. */
+const fused = async (options: SamplerOptions, start: number): Promise<number> => {
+  const made = plan(options);
+  if (E.isLeft(made)) throw new Error(made.left.join('; '));
+  const kind = stepKindOf(made.right);
+  const refuse = (): never => { throw new Error('every call has a sum behind it'); };
+  const result = await execute<never, Box>(made.right, { value: start }, {
+    velocity: refuse,
+    combine: (terms, noise) => TE.right({ value: sumOf(terms, noise) }),
+    advance: (x, t, g, { coefficient, terms, noise }) => {
+      expect(terms.filter(({ tensor }) => tensor !== x).length + (noise === undefined ? 0 : 1)).toBeLessThanOrEqual(kind.others);
+      const v = velocity(x.value, t, g);
+      return TE.right({ next: { value: coefficient * v + sumOf(terms, noise) }, velocity: kind.keepsVelocity ? { value: v } : undefined });
+    },
+  })();
+  return E.isRight(result) ? result.right.value : NaN;
+};
+
+test('calls and the sums behind them may be taken as one', () =>
+  fc.assert(
+    fc.asyncProperty(fc.oneof<fc.Arbitrary<SamplerOptions>[]>(euler, heun, adams), async (options) => {
+      const want = await planned(options, 0.8);
+      expect(Math.abs((await fused(options, 0.8)) - want)).toBeLessThanOrEqual(1e-9 * (1 + Math.abs(want)));
+    }),
+    { numRuns: 300 },
+  ));
+
+test('Euler forgets its velocities, the others read them again', () => {
+  const kindOf = (options: SamplerOptions) => E.map(stepKindOf)(plan(options));
+  expect(kindOf({ sampler: 'euler', steps: 4 })).toEqual(E.right({ others: 0, keepsVelocity: false }));
+  expect(kindOf({ sampler: 'euler', steps: 4, step: 'sde', noiseScheduler: 'linear' })).toEqual(E.right({ others: 1, keepsVelocity: false }));
+  expect(kindOf({ sampler: 'adams', steps: 4, order: 1 })).toEqual(E.right({ others: 0, keepsVelocity: false }));
+  expect(kindOf({ sampler: 'adams', steps: 4, order: 3 })).toEqual(E.right({ others: 2, keepsVelocity: true }));
+  expect(kindOf({ sampler: 'heun', steps: 4 })).toEqual(E.right({ others: 2, keepsVelocity: true }));
+});

@@ -407,6 +407,17 @@ describe('reports', () => {
     });
   });
 
+  test('emit shows the two programs of a sampling run', async () => {
+    const { out } = await cli.run(['emit', '--model', 'fashion', '--sampling']);
+    expect(out).toMatch(/^== once per run: for 25 of 25 times at once, 1 x: \d+ dispatches ==\n\d+ kernels/);
+    expect(out).toMatch(/\n== per step: network on both halves, guidance, the sum of the sampler: \d+ dispatches ==\n/);
+    const [whole, run] = await Promise.all([[], ['--sampling']].map(async (extra) => JSON.parse((await cli.run(['emit', '--model', 'fashion', '--json', ...extra])).out)));
+    const [once, step] = run.programs;
+    expect(step.part).toMatch(/^per step/);
+    expect(step.dispatches).toBeLessThan(whole.dispatches);
+    expect(once.dispatches).toBeLessThan(step.dispatches);
+  });
+
   test('doctor tests itself, and its JSON is a profile', () =>
     inFolder(async (folder) => {
       const { code, out } = await cli.run(['doctor', '--json']);

@@ -13,10 +13,11 @@ import type { Advanced, Behind, Machine, Weighted } from '../../models/sampling/
 import type { Noise, SamplerPlan } from '../../models/sampling/plan.ts';
 import { combineGraph } from '../../models/sampling/programs.ts';
 import { otherName } from '../../models/sampling/step-graph.ts';
-import type { Backend, BackendError, BackendTensor, Executable, Inputs, Outputs, Recorder, WeightSource } from '../backend/backend.ts';
+import type { Backend, BackendError, BackendTensor, Executable, Inputs, Outputs, WeightSource } from '../backend/backend.ts';
 import { type AheadRun, makeAheadRun } from './ahead.ts';
 import { makePace } from './pace.ts';
 import { isGuided, reads, runGraphs, type RunGraphs } from './run-graphs.ts';
+import { makeSubmission, type Submission } from './submission.ts';
 
 export interface MachineRequest {
   readonly backend: Backend;
@@ -98,7 +99,7 @@ export const loadPrograms =
     }
     const shelf = makeShelf((name, small, bound) => backend.load({ name, graph: small, sizes: bound, ...abort }));
     const ahead = graphs.ahead && once && makeAheadRun(backend, graphs, graphs.ahead, once.right, signal);
-    const submission = makeSubmission(backend.record?.(), madeBytes(graphs.step), signal);
+    const submission = makeSubmission(backend.record?.(), makePace(madeBytes(graphs.step)), signal);
     const parts: Parts = { graphs, step: step.right, ahead, shelf, batch, config, pixels: size.height * size.width, submission, signal };
     return E.right({
       batch,
@@ -114,71 +115,6 @@ export const loadPrograms =
 
 /** Bytes that a step hands out. */
 const madeBytes = (step: Graph): number => step.outputs.reduce((bytes, { node }) => bytes + 4 * (node.shape as readonly number[]).reduce((a, b) => a * b, 1), 0); // f32, sizes are bound
-
-/** Runs of steps: waited for one by one, or recorded and submitted several at once, as the pace says. */
-const makeSubmission = (recorder: Recorder | undefined, stepBytes: number, signal: AbortSignal | undefined) => {
-  const pace = makePace(stepBytes);
-  let recorded: (() => void)[] = [];
-  let since = performance.now();
-  /** The submission that the adapter works on while the next is recorded. */
-  let working: { readonly done: Result<void>; readonly told: readonly (() => void)[] } | undefined;
-
-  const settleWorking = async (): Result<void> => {
-    if (working === undefined) return E.right(undefined);
-    const { done, told } = working;
-    working = undefined;
-    const result = await done;
-    if (E.isLeft(result)) return result;
-    pace.took(told.length, performance.now() - since);
-    since = performance.now();
-    for (const tell of told) tell();
-    return result;
-  };
-  const submit = async (): Result<void> => {
-    if (recorder === undefined || recorded.length === 0) return E.right(undefined);
-    const told = recorded;
-    recorded = [];
-    const submitted = await recorder.submit()();
-    if (E.isLeft(submitted)) return submitted;
-    const done = recorder.done(signal)();
-    const settled = await settleWorking();
-    working = { done, told };
-    return settled;
-  };
-  const finish = async (): Result<void> => {
-    const submitted = await submit();
-    return E.isLeft(submitted) ? submitted : settleWorking();
-  };
-  const isRecording = (): boolean => recorder !== undefined && pace.steps() > 1;
-  const abort = signal && { signal };
-  return {
-    submit,
-    finish,
-    /** A step; `tell` is called when it is done. */
-    step: async (executable: Executable, inputs: Inputs, tell: () => void): Result<Outputs> => {
-      if (!isRecording()) {
-        const ended = await finish();
-        if (E.isLeft(ended)) return ended;
-        const start = performance.now();
-        const made = await executable.run(inputs, { wait: true, ...abort })();
-        since = performance.now();
-        pace.took(1, since - start);
-        if (E.isRight(made)) tell();
-        return made;
-      }
-      const made = await executable.run(inputs, { recorder: recorder!, ...abort })(); // it records, so there is one
-      if (E.isLeft(made)) return made;
-      recorded.push(tell);
-      if (recorded.length < pace.steps()) return made;
-      const submitted = await submit();
-      return E.isLeft(submitted) ? submitted : made;
-    },
-    /** Something small between steps. */
-    between: (executable: Executable, inputs: Inputs): Result<Outputs> =>
-      executable.run(inputs, { wait: false, ...abort, ...(isRecording() && { recorder: recorder! }) })(),
-  };
-};
-type Submission = ReturnType<typeof makeSubmission>;
 
 /** A class for each row; guided, the unconditional half comes first. */
 const classesOf = ({ graphs: { rows }, batch, config }: Parts, labels: readonly number[]): Int32Array =>

@@ -141,6 +141,18 @@ describe('on a WebGPU adapter', () => {
     expect(difference(whole.slice(3), await images(request(backend, { plan, first: 3, end: 5 })))).toBeLessThan(1e-4);
   });
 
+  test('steps that are submitted together give the same images, previews and progress', async () => {
+    const plan = planned({ sampler: 'heun', steps: 12, guidance: 2, step: 'sde', noiseScheduler: 'linear' });
+    const seen: number[] = [];
+    const made = await images(request(backend, { plan, onStep: (done) => seen.push(done) }));
+    expect(seen).toEqual(Array.from({ length: 13 }, (_, i) => i));
+    const want = await images(request(referenceBackend(), { plan, trajectory: true }));
+    expect(difference(want, made)).toBeLessThan(1e-3);
+    const watched = await images(request(backend, { plan, trajectory: true }));
+    expect(difference(made, watched)).toBeLessThan(1e-4);
+    want[3]!.trajectory.forEach((point, i) => point.forEach((value, j) => expect(Math.abs(watched[3]!.trajectory[i]![j]! - value)).toBeLessThan(1e-3)));
+  });
+
   test('memory that ends lowers the batch, and the images stay the same', async () => {
     const whole = await images(request(backend));
     const lowered: number[] = [];

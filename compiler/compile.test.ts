@@ -1,6 +1,6 @@
 import * as E from 'fp-ts/Either';
 import { describe, expect, it } from 'vitest';
-import { add, cast, concat, exp, input, matmul, mul, parameter, reshape, softmax, sum } from '../dsl/index.ts';
+import { add, cast, concat, exp, expand, input, matmul, mul, parameter, reshape, softmax, sum } from '../dsl/index.ts';
 import { makeGraph } from '../dsl/graph/graph.ts';
 import type { Node } from '../dsl/graph/node.ts';
 import { compile, explain } from './compile.ts';
@@ -35,6 +35,13 @@ describe('compile', () => {
 
   it('refuses f16 where the adapter has none', () => {
     expect(messages(compile(makeGraph({ y: cast(x, 'f16') }), { sizes: { B: 2 } }))[0]).toMatch(/lacks the feature 'shader-f16'/);
+  });
+
+  it('tiles a matmul of what is repeated, too', () => {
+    const w = parameter('w', [64, 64]), once = input('x', [64, 64]);
+    const twice = reshape(expand(reshape(once, [1, 64, 64]), [2, 64, 64]), [128, 64]);
+    const [{ workgroupSize } = { workgroupSize: [] }] = programOf(makeGraph({ y: matmul(reshape(twice, [2, 64, 64]), w) })).kernels;
+    expect(workgroupSize).toEqual([8, 8, 1]);
   });
 
   it('keeps equal kernels once', () => {

@@ -52,12 +52,11 @@ const factorsOver = (reduce: S.ScalarKind<'reduce'>, over: readonly Variable[]):
   return [substitute(body.a, by), substitute(body.b, by)];
 };
 
-/** Which axes belong to one factor alone: the last of each is tiled. Undefined where an axis belongs to none or none is alone. */
+/** Which axes belong to one factor alone: the last of each is tiled. Undefined where none is alone. Axes of neither repeat the product, as a batch. */
 const tiledAxes = ([a, b]: Factors, axes: readonly Variable[]): TiledAxes | undefined => {
   const inA = freeVariables(a), inB = freeVariables(b);
   const wide = axes.filter((axis) => axis.extent > 1);
-  if (wide.some((axis) => !inA.has(axis.id) && !inB.has(axis.id))) return undefined;
-  const onlyA = last(wide.filter((axis) => !inB.has(axis.id))), onlyB = last(wide.filter((axis) => !inA.has(axis.id)));
+  const onlyA = last(wide.filter((axis) => inA.has(axis.id) && !inB.has(axis.id))), onlyB = last(wide.filter((axis) => inB.has(axis.id) && !inA.has(axis.id)));
   if (onlyA === undefined && onlyB === undefined) return undefined; // a dot product for each element: nothing to share in a tile
   // columns are the axis along which the result is contiguous
   const swap = onlyA !== undefined && onlyA === last(wide);

@@ -31,7 +31,7 @@ export interface SampleRequest {
   /** Keep every point of the way from noise to image. */
   readonly trajectory?: boolean;
   readonly signal?: AbortSignal;
-  /** Hears of each network call: how many are done, and how many there will be. */
+  /** Hears of each network call that is done, of quick ones several together: how many are done, and how many there will be. */
   readonly onStep?: (done: number, all: number) => void;
   readonly onCompiled?: (ready: number, all: number) => void;
   /** Hears that the batch had to be lowered, and why. */

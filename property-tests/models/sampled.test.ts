@@ -1,0 +1,46 @@
+/** The whole way of `pixnerd sample`, from the seed to the image, against the authors' images: values kept from before, steps in one program. */
+import * as E from 'fp-ts/Either';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { optionsOfCase, type CaseFields } from '../../models/sampling/case.ts';
+import { plan } from '../../models/sampling/sampler.ts';
+import type { Backend } from '../../src/backend/backend.ts';
+import { openBackend } from '../../src/backend/open.ts';
+import { openModel } from '../../src/sampling/model.ts';
+import { sample } from '../../src/sampling/sample.ts';
+import { readGolden, tensorOf } from './golden.ts';
+
+const WEIGHTS = new URL('../../models/weights/fashion.safetensors', import.meta.url).pathname;
+const IMAGES = 3;
+
+const right = <A>(either: E.Either<unknown, A>): A => {
+  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left));
+  return either.right;
+};
+
+let backend: Backend;
+beforeAll(async () => {
+  backend = right(await openBackend('wgsl', { adapter: 'software' })());
+});
+afterAll(() => backend.close());
+
+const golden = readGolden('fashion_expected');
+for (const fields of JSON.parse(golden.metadata['cases']!) as CaseFields[]) {
+  test(`${String(fields['name'])} draws the authors' images`, async () => {
+    const model = right(await openModel(WEIGHTS)());
+    const labels = [...tensorOf(golden, 'in.condition').data];
+    const want = tensorOf(golden, `out.${String(fields['name'])}.x_final`).data;
+    const images = sample({
+      backend, model, labels, plan: right(plan(right(optionsOfCase(fields)))),
+      size: { height: 32, width: 32 }, seed: 0n, first: 0, end: IMAGES, batch: IMAGES,
+    });
+    let seen = 0;
+    for await (const image of images) {
+      const { index, values } = right(image);
+      const worst = values.reduce((most, value, i) => Math.max(most, Math.abs(value - want[index * values.length + i]!)), 0);
+      expect(worst, `image ${index}`).toBeLessThan(1e-3);
+      seen++;
+    }
+    expect(seen).toBe(IMAGES);
+    await model.file.close();
+  });
+}

@@ -50,6 +50,11 @@ export interface Schedule {
   /** For contractions of fewer than `below` multiplications: less code, which software drivers compile faster than they would save. */
   readonly smallMatmul: { readonly below: number; readonly matmul: MatmulSchedule };
   readonly row: RowSchedule;
+  /**
+   * Short loops stay loops. Mesa unrolls loops of up to 32 rounds before LLVM sees them, and compiles a third longer for it (all kernels of a model of
+   * 6 + 2 blocks: 10.5 s of CPU time with, 6.4 s without); what it computes is not faster.
+   */
+  readonly keepLoops: boolean;
   /** What one more kernel costs, in arithmetic operations of the adapter. */
   readonly launch: number;
   /** Whether a norm before a matmul is computed in the matmul's kernel, or has its result stored. */
@@ -74,14 +79,14 @@ export const matmulFor = ({ matmul, smallMatmul }: Schedule, multiplications: nu
 
 export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
   cpu: {
-    matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'thread', workgroup: 32 }, launch: 20_000, normsInMatmuls: false, elementwise: 64, cooperativeFrom: Infinity,
+    matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'thread', workgroup: 32 }, keepLoops: true, launch: 20_000, normsInMatmuls: false, elementwise: 64, cooperativeFrom: Infinity,
     // lavapipe, 8 heads of 256 x 64: three kernels take 14 ms, one takes 60 to 90
     stream: undefined,
     // their code takes software drivers tens of seconds to compile
     rowProgram: undefined,
   },
   gpu: {
-    matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, launch: 150_000_000, normsInMatmuls: true, elementwise: 64, cooperativeFrom: 64,
+    matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, keepLoops: false, launch: 150_000_000, normsInMatmuls: true, elementwise: 64, cooperativeFrom: 64,
     stream: { staging: 'workgroup', rows: 64, keys: 16, registers: 320, sharedBytes: 16384 },
     rowProgram: { threads: 256, width: 128, depth: 512, registers: 320, statements: 4096 },
   },

@@ -63,11 +63,15 @@ const kernelsReading = ({ facts, reasons, homes }: State, node: Node): ReadonlyS
   new Set(facts.usersOf(node).flatMap((user) => (reasons.has(user) ? [user] : [...(homes.get(user) ?? [])])));
 
 /** What one use of `node` by `user` asks for. */
-const demandBy = ({ facts, options, reasons, demand }: State, user: Node, node: Node): Demand => {
+const demandBy = ({ facts, options, reasons, demand, homes }: State, user: Node, node: Node): Demand => {
   const own: Demand = reasons.has(user) ? new Map([[`${user.id}`, elementsOf(user)]]) : demand.get(user)!;
   const repeats = total(own) / Math.max(1, elementsOf(user));
   if (isReduction(user)) return new Map([[`sum ${user.id}`, repeats * elementsOf(node)]]);
-  if (isContraction(user)) return new Map([[`${EINSUM}${user.id}`, repeats * contractionReads(user, node, options.schedule.matmul)]]);
+  // contractions of one kernel that share a factor share its loads
+  if (isContraction(user)) {
+    const [kernel] = reasons.has(user) ? [user] : [...(homes.get(user) ?? [user])];
+    return new Map([[`${EINSUM}${kernel!.id} of ${node.id}`, repeats * contractionReads(user, node, options.schedule.matmul)]]);
+  }
   // the rows of a matmul's tile share what is broadcast over them
   if (user.op === 'expand' && elementsOf(node) < elementsOf(user)) {
     const shared = Math.min(options.schedule.matmul.rows, elementsOf(user) / elementsOf(node));

@@ -183,7 +183,7 @@ const builderFor = ({ table, schedule, profile }: PlanOptions): ((signature: str
   return (signature, build) => {
     if (known.has(signature)) return known.get(signature);
     if (known.size >= MOST_KEPT) known.clear();
-    const made = build();
+    const made = build()?.map((one) => ({ ...one, loop: { ...one.loop, keepLoops: schedule.keepLoops } }));
     known.set(signature, made);
     return made;
   };

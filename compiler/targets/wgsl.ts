@@ -38,7 +38,15 @@ const constantText = (value: number, type: ScalarType): string =>
 interface Names {
   readonly variable: (v: Variable) => string;
   readonly tensor: (tensor: number) => { readonly name: string; readonly access: TensorAccess };
+  /** Loops of at most this many rounds are kept from being unrolled. */
+  readonly keptLoops: number;
 }
+
+/** Zero, which no compiler can know: workgroups are counted up to 65535. */
+const HIDDEN_ZERO = 'let zero = i32(groups.x >> 31u);';
+/** Longer loops are not unrolled anyway. */
+const MOST_ROUNDS = 64;
+const isKept = (extent: number, { keptLoops }: Pick<Names, 'keptLoops'>): boolean => extent > 1 && extent <= keptLoops;
 
 const atomText = (atom: Atom, names: Names): string => {
   switch (atom.kind) {
@@ -153,7 +161,7 @@ const statementLines = (statement: Statement, names: Names, workgroup: number): 
     case 'assign': return [`l${statement.local} = ${scalarText(statement.value, names)};`];
     case 'for': {
       const v = names.variable(statement.variable), { start, end } = statement;
-      const from = start === undefined ? '0' : scalarText(start, names), to = end === undefined ? `${statement.variable.extent}` : scalarText(end, names);
+      const from = start === undefined ? '0' : scalarText(start, names), to = end !== undefined ? scalarText(end, names) : `${statement.variable.extent}${isKept(statement.variable.extent, names) ? ' + zero' : ''}`;
       return [`for (var ${v} = ${from}; ${v} < ${to}; ${v}++) {`, ...inner(statement.body), '}'];
     }
     case 'if': return [`if (${scalarText(statement.condition, names)}) {`, ...inner(statement.body), '}'];
@@ -163,6 +171,9 @@ const statementLines = (statement: Statement, names: Names, workgroup: number): 
     case 'combine': return combineLines(statement, workgroup);
   }
 };
+
+const keepsLoop = (body: readonly Statement[], names: Names): boolean => body.some((s) =>
+  s.kind === 'for' ? (s.end === undefined && isKept(s.variable.extent, names)) || keepsLoop(s.body, names) : s.kind === 'if' && keepsLoop(s.body, names));
 
 const combines = (body: readonly Statement[]): readonly ScalarType[] => body.flatMap((s) =>
   s.kind === 'combine' ? [s.type] : s.kind === 'for' || s.kind === 'if' ? combines(s.body) : []);
@@ -199,6 +210,7 @@ export const printWgsl = (kernel: LoopKernel, groups: readonly [number, number, 
   const numbers = new Map<number, string>();
   const names: Names = {
     variable: (v) => { if (!numbers.has(v.id)) numbers.set(v.id, `i${numbers.size}`); return numbers.get(v.id)!; },
+    keptLoops: kernel.keepLoops === true ? MOST_ROUNDS : 0,
     tensor: (tensor) => letters.get(tensor) ?? ((): never => { throw new Error(`invariant: tensor ${tensor} has no binding`); })(),
   };
   const bindings = kernel.tensors.map(({ tensor, access, dtype, lanes }, i) =>
@@ -207,15 +219,18 @@ export const printWgsl = (kernel: LoopKernel, groups: readonly [number, number, 
   const arrays = arraysOf(kernel.body), declared = ({ id, type, lanes, length }: LocalArray): string => `a${id}: array<${typeName(type, lanes)}, ${length}>;`;
   const threads = threadLines(kernel, groups, names);
   const body = kernel.body.flatMap((statement) => statementLines(statement, names, kernel.workgroupSize[0]));
-  const builtins = kernel.lane === undefined ? '@builtin(global_invocation_id) gid: vec3<u32>'
-    : '@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32';
+  const hides = keepsLoop(kernel.body, names);
+  const builtins = [
+    kernel.lane === undefined ? '@builtin(global_invocation_id) gid: vec3<u32>' : '@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32',
+    ...(hides ? ['@builtin(num_workgroups) groups: vec3<u32>'] : []),
+  ].join(', ');
   return [
     ...(kernel.tensors.some((access) => access.dtype === 'f16') ? ['enable f16;', ''] : []),
     ...bindings, ...shared, ...arrays.filter(({ space }) => space === 'workgroup').map((array) => `var<workgroup> ${declared(array)}`),
     ...(kernel.tensors.some((access) => access.dtype === 'i8') ? UNPACK_BYTES : []), '',
     `@compute @workgroup_size(${kernel.workgroupSize.join(', ')})`,
     `fn main(${builtins}) {`,
-    ...[...threads, ...arrays.filter(({ space }) => space === 'thread').map((array) => `var ${declared(array)}`), ...body].map((line) => `  ${line}`),
+    ...[...threads, ...(hides ? [HIDDEN_ZERO] : []), ...arrays.filter(({ space }) => space === 'thread').map((array) => `var ${declared(array)}`), ...body].map((line) => `  ${line}`),
     '}', '',
   ].join('\n');
 };

@@ -44,6 +44,8 @@ export interface LoopKernel {
   readonly thread: readonly Variable[];
   readonly lane: Variable | undefined;
   readonly workgroupSize: readonly [number, number, number];
+  /** Short loops are to stay loops: a target hides their ends from compilers that would unroll them. */
+  readonly keepLoops?: boolean;
   readonly body: readonly Statement[];
 }
 

@@ -19,6 +19,7 @@ export const schedules: fc.Arbitrary<Schedule> = fc.record({
   matmul,
   smallMatmul: fc.record({ below: fc.constantFrom(0, 2 ** 24), matmul }),
   row,
+  keepLoops: fc.boolean(),
   launch: fc.constantFrom(0, 20_000, 2_000_000),
   normsInMatmuls: fc.boolean(),
   stream: fc.option(stream, { nil: undefined }),

@@ -4,8 +4,9 @@
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(64, 1, 1)
-fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
+fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i0 = i32(gid.x);
+  let zero = i32(groups.x >> 31u);
   var l0 = 0.0f;
   var l1 = 0.0f;
   var l2 = 0.0f;
@@ -22,7 +23,7 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
   var l13 = 0.0f;
   var l14 = 0.0f;
   var l15 = 0.0f;
-  for (var i1 = 0; i1 < 8; i1++) {
+  for (var i1 = 0; i1 < 8 + zero; i1++) {
     let l16 = x0[((i0 / 4) * 32 + i1)];
     let l17 = x0[((i0 / 4) * 32 + i1 + 8)];
     let l18 = x0[((i0 / 4) * 32 + i1 + 16)];
@@ -59,17 +60,18 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(32, 1, 1)
-fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
+fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i0 = i32(gid.x);
+  let zero = i32(groups.x >> 31u);
   var l0 = -3.4028234663852886e+38f;
-  for (var i1 = 0; i1 < 16; i1++) {
+  for (var i1 = 0; i1 < 16 + zero; i1++) {
     l0 = max(l0, (x0[(i1 + i0 * 16)] * 0.1767766922712326f));
   }
   var l1 = 0.0f;
-  for (var i2 = 0; i2 < 16; i2++) {
+  for (var i2 = 0; i2 < 16 + zero; i2++) {
     l1 = (l1 + exp(((x0[(i2 + i0 * 16)] * 0.1767766922712326f) - l0)));
   }
-  for (var i3 = 0; i3 < 16; i3++) {
+  for (var i3 = 0; i3 < 16 + zero; i3++) {
     y[(i3 + i0 * 16)] = (exp(((x0[(i3 + i0 * 16)] * 0.1767766922712326f) - l0)) / l1);
   }
 }
@@ -80,13 +82,14 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(64, 1, 1)
-fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
+fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i0 = i32(gid.x);
+  let zero = i32(groups.x >> 31u);
   var l0 = vec4<f32>(0.0f);
   var l1 = vec4<f32>(0.0f);
   var l2 = vec4<f32>(0.0f);
   var l3 = vec4<f32>(0.0f);
-  for (var i1 = 0; i1 < 4; i1++) {
+  for (var i1 = 0; i1 < 4 + zero; i1++) {
     let l4 = x0[((i0 / 8) * 16 + i1)];
     let l5 = x0[((i0 / 8) * 16 + i1 + 4)];
     let l6 = x0[((i0 / 8) * 16 + i1 + 8)];

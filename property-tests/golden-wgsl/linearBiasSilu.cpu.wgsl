@@ -5,8 +5,9 @@
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(64, 1, 1)
-fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
+fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i0 = i32(gid.x);
+  let zero = i32(groups.x >> 31u);
   var l0 = 0.0f;
   var l1 = 0.0f;
   var l2 = 0.0f;
@@ -23,7 +24,7 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
   var l13 = 0.0f;
   var l14 = 0.0f;
   var l15 = 0.0f;
-  for (var i1 = 0; i1 < 32; i1++) {
+  for (var i1 = 0; i1 < 32 + zero; i1++) {
     let l16 = x0[((i0 / 16) * 128 + i1)];
     let l17 = x0[((i0 / 16) * 128 + i1 + 32)];
     let l18 = x0[((i0 / 16) * 128 + i1 + 64)];

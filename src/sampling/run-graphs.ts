@@ -42,8 +42,11 @@ export interface RunGraphs {
   readonly kind: StepKind;
 }
 
-/** Bytes of kept values at once. XL at batch 1 with guidance has 22 times in them. */
-const SLICE_BYTES = 2 ** 25;
+/**
+ * Bytes of kept values at once. XL at batch 1 with guidance has 4 times in them: each slice reads the weights before the steps once more (0.8 GB),
+ * and what a run has in memory beside its weights stays below 150 MB.
+ */
+const SLICE_BYTES = 6 * 2 ** 20;
 
 /** Whether any step needs the unconditional velocity. */
 export const isGuided = (plan: SamplerPlan): boolean =>

@@ -86,6 +86,11 @@ export const emit = command({
         : programs.map(({ title, made }) => `${heading(title, made)}\n${stageText(stage, made, before).trimEnd()}`).join('\n\n'));
     }
     const { made, imageSize } = planned(source, { size, batch }, options);
-    out(json ? JSON.stringify({ ...about(imageSize), ...summaryOf(made) }) : stageText(stage, made, before).trimEnd());
+    if (stage !== 'plan') return out(json ? JSON.stringify({ ...about(imageSize), ...summaryOf(made) }) : stageText(stage, made, before).trimEnd());
+    const run = plannedRun(source, { size, batch }, options).programs.map(({ title, made: part }) => ({ part: title, dispatches: part.program.dispatches.length }));
+    if (json) return out(JSON.stringify({ ...about(imageSize), ...summaryOf(made), sampling: run }));
+    const inRun = run.map(({ part, dispatches }) => `  ${dispatches} dispatches ${part}`);
+    const [first, ...rest] = stageText(stage, made, before).trimEnd().split('\n');
+    out([first, 'in a guided sampling run (--sampling shows both programs):', ...inRun, ...rest].join('\n'));
   },
 });

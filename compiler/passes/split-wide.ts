@@ -17,5 +17,6 @@ const inGroups = (op: string, inputs: readonly Node[], attributes: Node['attribu
 export const splitWide: Pass = {
   name: 'split wide ops',
   run: (graph, { table, maxBindings }) => mapGraph(graph, (node, inputs) =>
-    definitionOf(node.op, table).traits.arity === 'any' ? inGroups(node.op, inputs, node.attributes, maxBindings - 1) : apply(node.op, inputs, node.attributes)),
+    definitionOf(node.op, table).traits.arity === 'any' && inputs.length > maxBindings - 1 ? inGroups(node.op, inputs, node.attributes, maxBindings - 1)
+    : inputs.every((x, i) => x === node.inputs[i]) ? node : apply(node.op, inputs, node.attributes)),
 };

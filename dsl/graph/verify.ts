@@ -16,12 +16,19 @@ const checkNode = (node: Node, table: OpTable): string | undefined => {
 
 const duplicates = (names: readonly string[]): readonly string[] => [...new Set(names.filter((name, i) => names.indexOf(name) !== i))];
 
+/** Nodes that were found right before: they are immutable, so they stay right. */
+const rightNodes = new WeakMap<OpTable, WeakSet<Node>>();
+
 /** Messages, each with the graph around the fault; empty when all is well. */
 export const verify = (graph: Graph, table: OpTable = OPS): readonly string[] => {
   const problems: string[] = [];
+  const right = rightNodes.get(table) ?? new WeakSet<Node>();
+  rightNodes.set(table, right);
   for (const node of nodesOf(graph)) {
+    if (right.has(node)) continue;
     const problem = checkNode(node, table);
-    if (problem !== undefined) problems.push(`${problem}\n${printNodes([...node.inputs, node])}`);
+    if (problem === undefined) right.add(node);
+    else problems.push(`${problem}\n${printNodes([...node.inputs, node])}`);
   }
   for (const name of duplicates([...graph.inputs, ...graph.parameters].map(inputName))) problems.push(`two inputs or parameters are named '${name}'`);
   for (const name of duplicates(graph.outputs.map((output) => output.name))) problems.push(`two outputs are named '${name}'`);

@@ -12,6 +12,14 @@ export interface MatmulSchedule {
   readonly depth: 1 | 2 | 4;
   /** Threads along columns and rows. */
   readonly workgroup: readonly [number, number];
+  /** 'workgroup': the threads of a workgroup load blocks of both factors into workgroup memory together. 'none': every thread reads memory. */
+  readonly staging: 'none' | 'workgroup';
+  /** Elements of the contracted axis in a staged block. */
+  readonly blockDepth: number;
+  /** Staged tiles are made smaller where fewer workgroups than this would run. */
+  readonly minWorkgroups: number;
+  /** Workgroup memory for staged blocks and values of rows, in bytes. */
+  readonly sharedBytes: number;
 }
 
 export interface RowSchedule {
@@ -71,7 +79,12 @@ export interface Schedule {
 
 export type AdapterClass = 'cpu' | 'gpu';
 
-const SMALL: MatmulSchedule = { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] };
+type TileSize = Pick<MatmulSchedule, 'rows' | 'columns' | 'workgroup'>;
+const unstaged = (size: TileSize, depth: MatmulSchedule['depth'] = 4): MatmulSchedule => ({ ...size, depth, staging: 'none', blockDepth: depth, minWorkgroups: 0, sharedBytes: 0 });
+/** 256 workgroups are about two for each core of a large GPU. */
+const staged = (size: TileSize, blockDepth: number): MatmulSchedule => ({ ...size, depth: 4, staging: 'workgroup', blockDepth, minWorkgroups: 256, sharedBytes: 16384 });
+
+const SMALL = unstaged({ rows: 4, columns: 4, workgroup: [8, 8] });
 
 /** The tile for a contraction of that many multiplications. */
 export const matmulFor = ({ matmul, smallMatmul }: Schedule, multiplications: number): MatmulSchedule =>
@@ -79,14 +92,14 @@ export const matmulFor = ({ matmul, smallMatmul }: Schedule, multiplications: nu
 
 export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
   cpu: {
-    matmul: { rows: 8, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'thread', workgroup: 32 }, keepLoops: true, launch: 20_000, normsInMatmuls: false, elementwise: 64, cooperativeFrom: Infinity,
+    matmul: unstaged({ rows: 8, columns: 4, workgroup: [8, 8] }), smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'thread', workgroup: 32 }, keepLoops: true, launch: 20_000, normsInMatmuls: false, elementwise: 64, cooperativeFrom: Infinity,
     // lavapipe, 8 heads of 256 x 64: three kernels take 14 ms, one takes 60 to 90
     stream: undefined,
     // their code takes software drivers tens of seconds to compile
     rowProgram: undefined,
   },
   gpu: {
-    matmul: { rows: 4, columns: 4, depth: 4, workgroup: [8, 8] }, smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, keepLoops: false, launch: 150_000_000, normsInMatmuls: true, elementwise: 64, cooperativeFrom: 64,
+    matmul: staged({ rows: 8, columns: 8, workgroup: [16, 8] }, 16), smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, keepLoops: false, launch: 150_000_000, normsInMatmuls: true, elementwise: 64, cooperativeFrom: 64,
     stream: { staging: 'workgroup', rows: 64, keys: 16, registers: 320, sharedBytes: 16384 },
     rowProgram: { threads: 256, width: 128, depth: 512, registers: 320, statements: 4096 },
   },
@@ -103,12 +116,55 @@ export interface WorkgroupLimits {
   readonly maxComputeWorkgroupStorageSize: number;
 }
 
+/** Rows and columns of the result that share one computation of an element of a factor: those of a thread, or of a workgroup. */
+export const sharingOf = ({ rows, columns, workgroup: [x, y], staging }: MatmulSchedule): { readonly rows: number; readonly columns: number } =>
+  (staging === 'none' ? { rows, columns } : { rows: rows * y, columns: columns * x });
+
+/** Bytes of workgroup memory that blocks of one product take; rows have a vector, columns one of padding. */
+export const stagedBytes = ({ rows, columns, depth, workgroup: [x, y], blockDepth }: MatmulSchedule, terms = 1): number =>
+  4 * (rows * y * (blockDepth + depth) + terms * blockDepth * (columns * x + 4));
+
+const isPowerOfTwo = (n: number): boolean => n >= 1 && powerOfTwo(n) === n;
+
+const fits = (m: MatmulSchedule, limits: WorkgroupLimits): boolean => {
+  const [x, y] = m.workgroup;
+  // staged kernels, and others whose tiles do not fill workgroups, number their threads through along x
+  return x * y <= Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX) && y <= limits.maxComputeWorkgroupSizeY
+    && (m.staging === 'none' || (m.sharedBytes <= limits.maxComputeWorkgroupStorageSize && stagedBytes(m) <= m.sharedBytes));
+};
+
+/** Whether a matmul schedule means a kernel that an adapter can run: the rule for tuners and tests. */
+export const legalMatmul = (m: MatmulSchedule, limits: WorkgroupLimits): boolean =>
+  [m.rows, m.columns, m.blockDepth, ...m.workgroup].every(isPowerOfTwo) && m.rows <= 8 && m.columns <= 8 && m.blockDepth >= m.depth && fits(m, limits);
+
+/** Halves workgroups and blocks until the adapter allows them. */
+const fitted = (m: MatmulSchedule, limits: WorkgroupLimits): MatmulSchedule => {
+  const sharedBytes = Math.min(m.sharedBytes, limits.maxComputeWorkgroupStorageSize), [x, y] = m.workgroup;
+  if (fits({ ...m, sharedBytes }, limits)) return { ...m, sharedBytes };
+  if (m.staging === 'workgroup' && stagedBytes(m) > sharedBytes && m.blockDepth > m.depth) return fitted({ ...m, blockDepth: m.blockDepth / 2 }, limits);
+  if (x * y > 1) return fitted({ ...m, workgroup: y >= x || y > limits.maxComputeWorkgroupSizeY ? [x, powerOfTwo(y / 2)] : [powerOfTwo(x / 2), y] }, limits);
+  return { ...m, staging: 'none', sharedBytes };
+};
+
+const SIDES = [4, 8] as const;
+/**
+ * What a tuner tries, for each class of adapter. GPUs: staged tiles from 32 x 32 to 128 x 128, whose threads keep 16 to 64 sums (fewer
+ * read workgroup memory too often, more spill registers), and blocks as deep as 16 KiB allow; first the ones without, which win where
+ * the cache is as fast. They are tried as they are (`minWorkgroups` is 0), since the time of the problem itself is measured. CPUs: no workgroup memory (it was 2 to 4 times slower on lavapipe), since registers are all that counts.
+ */
+export const MATMUL_CANDIDATES: Readonly<Record<AdapterClass, readonly MatmulSchedule[]>> = {
+  gpu: [
+    ...SIDES.map((rows) => unstaged({ rows, columns: 4, workgroup: [8, 8] })),
+    ...([[8, 8], [16, 8], [8, 16], [16, 16], [32, 8]] as const).flatMap((workgroup) => SIDES.flatMap((rows) => SIDES.flatMap((columns) =>
+      [8, 16, 32].map((blockDepth) => ({ ...staged({ rows, columns, workgroup }, blockDepth), minWorkgroups: 0 }))))),
+  ].filter((m) => m.staging === 'none' || stagedBytes(m) <= m.sharedBytes),
+  cpu: ([1, 2, 4, 8] as const).flatMap((rows) => SIDES.flatMap((columns) => ([[4, 4], [8, 8], [16, 4]] as const).map((workgroup) => unstaged({ rows, columns, workgroup })))),
+};
+
 /** The same schedule with workgroups that the adapter allows. Changes nothing for what WebGPU guarantees everywhere. */
 export const withinLimits = (schedule: Schedule, limits: WorkgroupLimits): Schedule => {
   const most = Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
-  const side = powerOfTwo(Math.sqrt(Math.min(most, limits.maxComputeWorkgroupSizeY ** 2)));
-  const matmul = (m: MatmulSchedule): MatmulSchedule =>
-    m.workgroup[0] * m.workgroup[1] <= most && m.workgroup[1] <= limits.maxComputeWorkgroupSizeY ? m : { ...m, workgroup: [side, side] };
+  const matmul = (m: MatmulSchedule): MatmulSchedule => fitted(m, limits);
   // a cooperative reduction keeps one element of 4 bytes for each thread
   const shared = powerOfTwo(Math.min(schedule.row.workgroup, most, limits.maxComputeWorkgroupStorageSize / 4));
   const row: RowSchedule = schedule.row.by === 'workgroup' && shared >= 2

@@ -151,3 +151,18 @@ const valuesIn = (index: Index): readonly Scalar[] => index.terms.flatMap(({ ato
   atom.kind === 'value' ? [atom.of] : atom.kind === 'variable' ? [] : valuesIn(atom.of));
 const usedBy = (e: Scalar): readonly Scalar[] =>
   e.kind === 'load' || e.kind === 'index' || e.kind === 'element' ? valuesIn(e.index) : operandsOf(e);
+
+/** Places an expression that is new. */
+export const placed = (p: Placer, e: Scalar, block: Block): Scalar => {
+  p.expect([e]);
+  return p.place(e, block);
+};
+
+/** Gives a value a name. */
+export const named = (p: Placer, block: Block, value: Scalar): Scalar => {
+  if (value.kind === 'local' || value.kind === 'constant') return value;
+  const local = p.local();
+  p.push(block, { kind: 'let', local, value });
+  block.bound.add(localId(local));
+  return S.local(local, value.type, value.lanes);
+};

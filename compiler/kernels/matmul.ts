@@ -5,19 +5,20 @@
  * they are read as short vectors along k, or along n, where their indices prove that contiguous. No workgroup memory.
  * Several contractions that share their left factor (the two halves of a gated layer) share its loads and the loop.
  */
-import { clampIndex, type Index, integer, ofVariable, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
+import { clampIndex, type Index, ofVariable, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
 import { ofProduct, productOf, splitProduct } from '../../dsl/scalar/product.ts';
 import { freeVariables, outermostReductions, reductionsIn, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Lanes, Scalar } from '../../dsl/scalar/scalar.ts';
 import type { MatmulSchedule } from '../schedule.ts';
-import { type Block, type Placer, placer } from './block.ts';
+import { type Block, named, placed, type Placer, placer } from './block.ts';
 import { accessesOf } from './access.ts';
+import { addTo, areNeighbours, aroundSums, NO_VARIABLE, storePart } from './epilogue.ts';
 import type { Output } from './row.ts';
 import { splitThread } from './thread.ts';
 import type { TensorExpression } from './tensor-expression.ts';
-import { distance, isWideLoad, widen } from './widen.ts';
+import { isWideLoad, widen } from './widen.ts';
 
 export interface Contraction {
   /** The whole expression, with what does not depend on the contracted elements in front of the sums. */
@@ -32,9 +33,6 @@ export interface Contraction {
   /** All other axes of the result. */
   readonly batch: readonly Variable[];
 }
-
-/** An id that no variable or local has. */
-const NO_VARIABLE = -1e9;
 
 type DTypes = Parameters<typeof accessesOf>[1];
 
@@ -154,15 +152,9 @@ interface Shape {
   readonly alongK: boolean;
 }
 
-/** Whether columns lie side by side in the result's memory: a piece of a kernel may have columns that do not. */
-const areNeighbours = (axes: readonly Variable[], column: Variable, output: Output): boolean => {
-  const at = (position: number): Index => output.index(axes.map((axis) => (axis === column ? integer(position) : ofVariable(axis))));
-  return distance(at(0), at(1)) === 1;
-};
-
-const tileShape = ({ axes }: TensorExpression, { terms, over, row, column }: Contraction, output: Output, schedule: MatmulSchedule): Shape => {
+const tileShape = ({ terms, over, row, column }: Contraction, index: Index, schedule: MatmulSchedule): Shape => {
   const inner = last(over), depth = widthFor(inner?.extent ?? 1, schedule.depth);
-  const columnLanes = column === undefined || !areNeighbours(axes, column, output) ? 1 : widthFor(column.extent, Math.min(4, tileFor(column.extent, schedule.columns)));
+  const columnLanes = column === undefined || !areNeighbours(index, column) ? 1 : widthFor(column.extent, Math.min(4, tileFor(column.extent, schedule.columns)));
   const alongK = inner !== undefined && depth > 1 && terms.every(({ right }) =>
     isWideLoad(widen(right, inner.id, Array.from({ length: depth }, (_, i) => plusConstant(times(ofVariable(inner), depth), i)))));
   return { rows: tileOf(row, schedule.rows, 1), columns: tileOf(column, schedule.columns, columnLanes), depth, alongK };
@@ -171,7 +163,8 @@ const tileShape = ({ axes }: TensorExpression, { terms, over, row, column }: Con
 export const matmulKernel = (expression: TensorExpression, contraction: Contraction, output: Output, schedule: MatmulSchedule, dtypes: DTypes): LoopKernel => {
   const { axes, variable } = expression;
   const { value, terms, left, over, row, column, batch } = contraction;
-  const { rows, columns, depth, alongK } = tileShape(expression, contraction, output, schedule);
+  const index = output.index(axes.map(ofVariable));
+  const { rows, columns, depth, alongK } = tileShape(contraction, index, schedule);
   const { thread, workgroupSize, tileX, tileY, batchAt } = gridOf(columns.count, rows.count, batch, schedule.workgroup, variable);
   const p = placer(thread.map((axis) => axis.id));
   const at = (more: readonly (readonly [Variable | undefined, Index])[]): ReadonlyMap<number, Index> =>
@@ -190,7 +183,7 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
   const inner = last(over), k = inner?.id ?? NO_VARIABLE;
   contractedLoops(p, p.root, over, depth, variable, (block, ks) => {
     const fragment = (e: Scalar, along: number, positions: readonly Index[]): Scalar =>
-      nameIt(p, block, placed(p, positions.length === 0 ? e : widen(e, along, positions), block));
+      named(p, block, placed(p, positions.length === 0 ? e : widen(e, along, positions), block));
     const lefts = Array.from({ length: rows.groups }, (_, i) => fragment(substitute(left, at([[row, rowAt(i)]])), k, ks));
     terms.forEach(({ right }, term) => {
       if (inScalars) {
@@ -211,22 +204,11 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
     });
   });
 
-  // the epilogue: the expression around the contractions, with their sums in their places
-  const standIns = new Map(terms.map(({ reduce }) => [reduce.key, p.local()]));
-  const around = rewriteScalar(value, (e, rebuilt) => (standIns.has(e.key) ? S.local(standIns.get(e.key)!, e.type) : rebuilt));
+  const epilogue = { row, column, batchAt, tensor: output.tensor, index, around: aroundSums(p, value, terms.map(({ reduce }) => reduce)) };
   for (let i = 0; i < rows.groups; i++) {
     for (let j = 0; j < columns.groups; j++) {
-      const found = new Map(terms.map(({ reduce }, term) => {
-        const own = sums[term]![i]!;
-        return [standIns.get(reduce.key)!, inScalars ? S.vector(own.slice(j * perGroup, (j + 1) * perGroup)) : own[j]!];
-      }));
-      const here = at([[row, rowAt(i)]]), columnAt = columns.positions(tileX, j);
-      const inside = S.both(rows.inside(tileY, i), columns.inside(tileX, j));
-      const target = inside.kind === 'constant' ? p.root : p.open(p.root, false);
-      const stored = placed(p, widen(substitute(around, here), column?.id ?? NO_VARIABLE, columnAt, found), target);
-      const position = output.index(axes.map((axis) => (axis === column ? columnAt[0]! : axis === row ? rowAt(i) : here.get(axis.id) ?? integer(0))));
-      p.push(target, { kind: 'store', tensor: output.tensor, index: position, value: stored });
-      if (target !== p.root) p.push(p.root, { kind: 'if', condition: inside, body: target.statements });
+      const parts = sums.map((term) => (inScalars ? S.vector(term[i]!.slice(j * perGroup, (j + 1) * perGroup)) : term[i]![j]!));
+      storePart(p, epilogue, { rowAt: rowAt(i), columnAt: columns.positions(tileX, j), inside: S.both(rows.inside(tileY, i), columns.inside(tileX, j)), sums: parts });
     }
   }
   return { tensors: accessesOf(p.root.statements, dtypes, output.tensor), thread, lane: undefined, workgroupSize, body: p.root.statements };
@@ -252,18 +234,4 @@ const gridOf = (columns: number, rows: number, batch: readonly Variable[], [wx, 
   const flat = variable(columns * rows * count);
   const [z, y, x] = unflatten(ofVariable(flat), [count, rows, columns]) as readonly [Index, Index, Index]; // one for each extent
   return { thread: [flat], workgroupSize: [wx * wy, 1, 1], tileX: x, tileY: y, batchAt: splitThread(z, batch) };
-};
-
-const addTo = (p: Placer, block: Block, accumulator: Scalar, value: Scalar): void =>
-  p.push(block, { kind: 'assign', local: (accumulator as S.ScalarKind<'local'>).local, value: S.binary('add', accumulator, value) });
-const placed = (p: Placer, e: Scalar, block: Block): Scalar => {
-  p.expect([e]);
-  return p.place(e, block);
-};
-/** Gives a fragment a name, so that the products share one load. */
-const nameIt = (p: Placer, block: Block, value: Scalar): Scalar => {
-  if (value.kind === 'local') return value;
-  const local = p.local();
-  p.push(block, { kind: 'let', local, value });
-  return S.local(local, value.type, value.lanes);
 };

@@ -19,6 +19,7 @@ import { type Output, rowKernel } from './row.ts';
 import { stagesOf } from '../fusion/row-programs.ts';
 import { rowProgramOf, type StageSource } from './row-pattern.ts';
 import { rowProgramKernel, rowRanges } from './row-program.ts';
+import { stagedMatmulKernel } from './staged-matmul.ts';
 import { streamFits, streamKernel } from './stream.ts';
 import { streamOf } from './stream-pattern.ts';
 import { type Local, localExpression } from './local-expression.ts';
@@ -120,6 +121,8 @@ interface Built {
 
 const multiplications = ({ axes }: TensorExpression, { over }: Contraction): number => extentOf(axes) * extentOf(over);
 
+const anyMatmulKernel: typeof matmulKernel = (...args) => (args[3].staging === 'workgroup' ? stagedMatmulKernel(...args) : undefined) ?? matmulKernel(...args);
+
 /** The kernels that compute an expression; `tensors` lists what it reads and, last, what it writes. Undefined where limits forbid it. */
 const buildKernels = (expression: TensorExpression, tensors: readonly StoredTensor[], { profile, schedule }: PlanOptions): readonly Built[] | undefined => {
   const { maxStorageBufferBindingSize: binding, maxComputeWorkgroupsPerDimension: mostGroups } = profile.limits;
@@ -139,7 +142,7 @@ const buildKernels = (expression: TensorExpression, tensors: readonly StoredTens
     const loop = typeof stream !== 'string' && schedule.stream !== undefined && streamFits(stream, schedule.stream)
       ? streamKernel(piece.expression, stream, piece.output, schedule.stream, dtypes)
       : contraction === undefined ? rowKernel(piece.expression, piece.output, schedule, dtypes)
-      : matmulKernel(piece.expression, contraction, piece.output, matmulFor(schedule, multiplications(piece.expression, contraction)), dtypes);
+      : anyMatmulKernel(piece.expression, contraction, piece.output, matmulFor(schedule, multiplications(piece.expression, contraction)), dtypes);
     return { loop, workgroups: workgroupsOf(loop, mostGroups), windows: piece.windows };
   });
 };

@@ -7,6 +7,10 @@ const matmul: fc.Arbitrary<MatmulSchedule> = fc.record({
   columns: fc.constantFrom(1, 2, 4, 8),
   depth: fc.constantFrom(1, 2, 4),
   workgroup: fc.constantFrom([1, 1], [8, 8], [4, 4], [16, 2], [1, 32], [2, 64]),
+  staging: fc.constantFrom('none', 'workgroup'),
+  blockDepth: fc.constantFrom(4, 8, 16),
+  minWorkgroups: fc.constantFrom(0, 4, 256),
+  sharedBytes: fc.constantFrom(2048, 16384),
 });
 /** Cooperative workgroups are powers of two from 2 on: partial results are joined by halves. */
 const row: fc.Arbitrary<RowSchedule> = fc.record({ by: fc.constantFrom('thread', 'workgroup'), workgroup: fc.constantFrom(2, 8, 32, 64) });

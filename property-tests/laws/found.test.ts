@@ -41,7 +41,7 @@ describe('kernels', () => {
 
   test('a tensor that one kernel reads two and four at a time is bound by single elements', () => {
     const x = input('x', [8, 8]);
-    const matmul = { rows: 2, columns: 4, depth: 2, workgroup: [4, 4] } as const;
+    const matmul = { ...SCHEDULES.cpu.matmul, rows: 2, columns: 4, depth: 2, workgroup: [4, 4] } as const;
     return check(
       apply('einsum', [x, x], { pattern: 'm k, k n -> m n' }),
       { x: Float32Array.from({ length: 64 }, (_, i) => i % 7) },

@@ -93,5 +93,8 @@ const needsOf = (plan: KernelPlan, buffers: readonly BufferPlan[], dispatches: r
     maxStorageBuffersPerShaderStage: most(plan.kernels.map(({ loop }) => loop.tensors.length)),
     maxComputeInvocationsPerWorkgroup: most(plan.kernels.map(({ loop }) => loop.workgroupSize.reduce((a, b) => a * b, 1))),
   },
-  features: [...plan.tensors.values()].some(({ dtype }) => dtype === 'f16') ? ['shader-f16'] : [],
+  features: [
+    ...([...plan.tensors.values()].some(({ dtype }) => dtype === 'f16') ? ['shader-f16'] : []),
+    ...(plan.kernels.some(({ loop }) => loop.subgroup !== undefined) ? ['subgroups'] : []),
+  ],
 });

@@ -76,7 +76,7 @@ const failed = (errors: readonly CompileError[]): E.Either<NonEmptyArray<Compile
 
 /** Compiles and keeps every stage, for printing. */
 export const explain = (graph: Graph, options: CompileOptions = {}): E.Either<NonEmptyArray<CompileError>, Compilation> => {
-  const profile = options.profile ?? PROFILES.gpu, schedule = withinLimits(options.schedule ?? SCHEDULES[profile.class], profile.limits), table = options.table ?? OPS;
+  const profile = options.profile ?? PROFILES.gpu, schedule = withinLimits(options.schedule ?? SCHEDULES[profile.class], profile.limits, profile.features), table = options.table ?? OPS;
   const wrong = [...choiceErrors(options), ...programErrors(graph)];
   if (wrong.length > 0) return failed(wrong);
   const bound = bindSizes(options.taps === true ? withTaps(graph) : graph, options.sizes ?? {});

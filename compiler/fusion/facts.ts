@@ -103,7 +103,7 @@ export const sharesLeft = (a: Node, b: Node): boolean => {
 };
 
 /** How often the tiled matmul reads elements of one of its operands: once for each tile of the other. */
-export const contractionReads = (einsum: Node, operand: Node, { rows, columns }: MatmulSchedule): number => {
+export const contractionReads = (einsum: Node, operand: Node, { rows, columns }: Pick<MatmulSchedule, 'rows' | 'columns'>): number => {
   const { left, right, result } = contractionOf(einsum);
   const isLeft = einsum.inputs[0] === operand;
   const [own, other, otherNode, tile] = isLeft ? [left, right, einsum.inputs[1]!, columns] : [right, left, einsum.inputs[0]!, rows];

@@ -10,6 +10,7 @@ import { definitionOf } from '../../dsl/ops/table.ts';
 import { extentOf, freeVariables, reductionsIn } from '../../dsl/scalar/rewrite.ts';
 import { contractionOf } from '../kernels/matmul.ts';
 import { localExpression } from '../kernels/local-expression.ts';
+import { sharingOf } from '../schedule.ts';
 import { planRowPrograms } from './row-programs.ts';
 import { streamRegion } from './stream.ts';
 import { contractionReads, elementsOf, type Facts, factsOf, type FusionOptions, isContraction, isLeaf, isReduction, LOAD, sharesLeft, STORE } from './facts.ts';
@@ -70,11 +71,11 @@ const demandBy = ({ facts, options, reasons, demand, homes }: State, user: Node,
   // contractions of one kernel that share a factor share its loads
   if (isContraction(user)) {
     const [kernel] = reasons.has(user) ? [user] : [...(homes.get(user) ?? [user])];
-    return new Map([[`${EINSUM}${kernel!.id} of ${node.id}`, repeats * contractionReads(user, node, options.schedule.matmul)]]);
+    return new Map([[`${EINSUM}${kernel!.id} of ${node.id}`, repeats * contractionReads(user, node, sharingOf(options.schedule.matmul))]]);
   }
   // the rows of a matmul's tile share what is broadcast over them
   if (user.op === 'expand' && elementsOf(node) < elementsOf(user)) {
-    const shared = Math.min(options.schedule.matmul.rows, elementsOf(user) / elementsOf(node));
+    const shared = Math.min(sharingOf(options.schedule.matmul).rows, elementsOf(user) / elementsOf(node));
     if (!facts.rowValues.has(node)) return new Map([...own].map(([place, times]) => [place, place.startsWith(EINSUM) ? times / shared : times]));
   }
   // a broadcast of a row's value is computed once a row when its reduction joins the kernel

@@ -103,6 +103,7 @@ export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, exclude
   const withinLimits = (program: RowProgram, buffers: number): RowProgram | string => {
     if (buffers > bindings) return `the kernel would bind ${buffers} buffers, and the adapter allows ${bindings}`;
     if (program.stages.some(({ width, layers }) => width > schedule.width || layers.some(({ depth }) => depth.extent > schedule.depth))) return 'its layers are not small';
+    if (program.stages.some(({ layers }) => layers.some(({ right }) => outermostReductions(right).length > 0))) return 'weights would be summed up anew for every row';
     if (rowRegisters(program) > schedule.registers) return 'a row has more elements than a thread can keep in registers';
     if (rowStatements(program) > schedule.statements) return 'the kernel would have too many statements';
     return program;

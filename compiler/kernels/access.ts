@@ -8,7 +8,7 @@ import { isAligned } from './widen.ts';
 
 const expressionsOf = (statement: Statement): readonly S.Scalar[] => {
   switch (statement.kind) {
-    case 'let': case 'var': case 'assign': return [statement.value];
+    case 'let': case 'var': case 'assign': case 'share': return [statement.value];
     case 'if': return [statement.condition, ...statement.body.flatMap(expressionsOf)];
     case 'for': return [...(statement.start ? [statement.start] : []), ...(statement.end ? [statement.end] : []), ...statement.body.flatMap(expressionsOf)];
     case 'put': return [statement.value, S.fromIndex(statement.index, 'i32')];

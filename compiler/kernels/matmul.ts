@@ -5,13 +5,13 @@
  * they are read as short vectors along k, or along n, where their indices prove that contiguous. No workgroup memory.
  * Several contractions that share their left factor (the two halves of a gated layer) share its loads and the loop.
  */
-import { clampIndex, type Index, ofVariable, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
+import { clampIndex, type Index, ofVariable, plus, plusConstant, times, unflatten, type Variable } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
 import { ofProduct, productOf, splitProduct } from '../../dsl/scalar/product.ts';
-import { freeVariables, outermostReductions, reductionsIn, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
+import { freeVariables, localId, outermostReductions, reductionsIn, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Lanes, Scalar } from '../../dsl/scalar/scalar.ts';
-import type { MatmulSchedule } from '../schedule.ts';
+import { LEAST_SUBGROUP, type MatmulSchedule } from '../schedule.ts';
 import { type Block, named, placed, type Placer, placer } from './block.ts';
 import { accessesOf } from './access.ts';
 import { addTo, areNeighbours, aroundSums, NO_VARIABLE, storePart } from './epilogue.ts';
@@ -164,9 +164,11 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
   const { axes, variable } = expression;
   const { value, terms, left, over, row, column, batch } = contraction;
   const index = output.index(axes.map(ofVariable));
-  const { rows, columns, depth, alongK } = tileShape(contraction, index, schedule);
-  const { thread, workgroupSize, tileX, tileY, batchAt } = gridOf(columns.count, rows.count, batch, schedule.workgroup, variable);
-  const p = placer(thread.map((axis) => axis.id));
+  const broadcast = (row?.extent ?? 1) >= (schedule.broadcast?.rows ?? Infinity) ? schedule.broadcast : undefined;
+  const { rows, columns, depth, alongK } = tileShape(contraction, index, { ...schedule, ...(broadcast && { rows: broadcast.rows, columns: broadcast.columns }) });
+  const { thread, lane, subgroup, workgroupSize, tileX, tileY, batchAt } = broadcast === undefined ? gridOf(columns.count, rows.count, batch, schedule.workgroup, variable)
+    : sharedRowsGrid(columns.count, rows.count, batch, broadcast.threads, variable);
+  const p = placer([...thread, ...(lane ? [lane] : []), ...(subgroup ? [subgroup] : [])].map((axis) => axis.id));
   const at = (more: readonly (readonly [Variable | undefined, Index])[]): ReadonlyMap<number, Index> =>
     new Map([...batchAt, ...more.flatMap(([axis, index]) => (axis === undefined ? [] : [[axis.id, index] as const]))]);
   const rowAt = (i: number): Index => rows.positions(tileY, i)[0]!;
@@ -184,7 +186,9 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
   contractedLoops(p, p.root, over, depth, variable, (block, ks) => {
     const fragment = (e: Scalar, along: number, positions: readonly Index[]): Scalar =>
       named(p, block, placed(p, positions.length === 0 ? e : widen(e, along, positions), block));
-    const lefts = Array.from({ length: rows.groups }, (_, i) => fragment(substitute(left, at([[row, rowAt(i)]])), k, ks));
+    const leftAt = (position: Index): Scalar => fragment(substitute(left, at([[row, position]])), k, ks);
+    const lefts = subgroup === undefined || row === undefined ? Array.from({ length: rows.groups }, (_, i) => leftAt(rowAt(i)))
+      : sharedAmong(p, block, subgroup, rows.groups, (part) => leftAt(clampIndex(plus(times(tileY, rows.groups), part), 0, row.extent - 1)));
     terms.forEach(({ right }, term) => {
       if (inScalars) {
         for (let j = 0; j < columns.groups * perGroup; j++) {
@@ -211,11 +215,13 @@ export const matmulKernel = (expression: TensorExpression, contraction: Contract
       storePart(p, epilogue, { rowAt: rowAt(i), columnAt: columns.positions(tileX, j), inside: S.both(rows.inside(tileY, i), columns.inside(tileX, j)), sums: parts });
     }
   }
-  return { tensors: accessesOf(p.root.statements, dtypes, output.tensor), thread, lane: undefined, workgroupSize, body: p.root.statements };
+  return { tensors: accessesOf(p.root.statements, dtypes, output.tensor), thread, lane, ...(subgroup && { subgroup }), workgroupSize, body: p.root.statements };
 };
 
 interface Grid {
   readonly thread: readonly Variable[];
+  readonly lane: Variable | undefined;
+  readonly subgroup: Variable | undefined;
   readonly workgroupSize: readonly [number, number, number];
   readonly tileX: Index;
   readonly tileY: Index;
@@ -229,9 +235,29 @@ const gridOf = (columns: number, rows: number, batch: readonly Variable[], [wx, 
   const count = batch.reduce((n, axis) => n * axis.extent, 1);
   if (columns % wx === 0 && rows % wy === 0 && count <= MOST_Z) {
     const thread = [variable(columns), variable(rows), variable(count)] as const;
-    return { thread, workgroupSize: [wx, wy, 1], tileX: ofVariable(thread[0]), tileY: ofVariable(thread[1]), batchAt: splitThread(ofVariable(thread[2]), batch) };
+    return { thread, lane: undefined, subgroup: undefined, workgroupSize: [wx, wy, 1], tileX: ofVariable(thread[0]), tileY: ofVariable(thread[1]), batchAt: splitThread(ofVariable(thread[2]), batch) };
   }
   const flat = variable(columns * rows * count);
   const [z, y, x] = unflatten(ofVariable(flat), [count, rows, columns]) as readonly [Index, Index, Index]; // one for each extent
-  return { thread: [flat], workgroupSize: [wx * wy, 1, 1], tileX: x, tileY: y, batchAt: splitThread(z, batch) };
+  return { thread: [flat], lane: undefined, subgroup: undefined, workgroupSize: [wx * wy, 1, 1], tileX: x, tileY: y, batchAt: splitThread(z, batch) };
 };
+
+/** Workgroups with one tile of rows each; what threads beyond the last column compute is not stored. */
+const sharedRowsGrid = (columns: number, rows: number, batch: readonly Variable[], threads: number, variable: TensorExpression['variable']): Grid => {
+  const count = batch.reduce((n, axis) => n * axis.extent, 1), across = Math.ceil(columns / threads);
+  const group = variable(count * rows * across), lane = variable(threads), subgroup = variable(LEAST_SUBGROUP);
+  const [z, y, x] = unflatten(ofVariable(group), [count, rows, across]) as readonly [Index, Index, Index]; // one for each extent
+  return { thread: [group], lane, subgroup, workgroupSize: [threads, 1, 1], tileX: plus(times(x, threads), ofVariable(lane)), tileY: y, batchAt: splitThread(z, batch) };
+};
+
+/** Values 0 to `count - 1`, of which each thread of a subgroup computes every fourth and gets the others from its neighbours. */
+const sharedAmong = (p: Placer, block: Block, subgroup: Variable, count: number, valueAt: (number: Index) => Scalar): readonly Scalar[] =>
+  Array.from({ length: Math.ceil(count / LEAST_SUBGROUP) }, (_, part) => {
+    const own = valueAt(plusConstant(ofVariable(subgroup), part * LEAST_SUBGROUP));
+    return Array.from({ length: Math.min(LEAST_SUBGROUP, count - part * LEAST_SUBGROUP) }, (_, lane) => {
+      const local = p.local();
+      p.push(block, { kind: 'share', local, value: own, lane });
+      block.bound.add(localId(local));
+      return S.local(local, own.type, own.lanes);
+    });
+  }).flat();

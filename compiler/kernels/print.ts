@@ -92,6 +92,8 @@ const statementLines = (statement: Statement, names: Names): readonly string[] =
       return [`${arrayName(statement.array)}[${indexText(statement.index, names)}] = ${scalarText(statement.value, names)}`];
     case 'barrier':
       return ['barrier'];
+    case 'share':
+      return [`let l${statement.local} = ${scalarText(statement.value, names)} of thread ${statement.lane} of the subgroup`];
     case 'if':
       return [`if ${scalarText(statement.condition, names)}`, ...inner(statement.body)];
     case 'store':
@@ -119,7 +121,7 @@ const namesFor = (kernel: LoopKernel): Names => {
 export const printLoop = (kernel: LoopKernel): readonly string[] => {
   const names = namesFor(kernel);
   const threads = kernel.thread.map((variable) => `${names.variable(variable)} < ${variable.extent}`).join(', ');
-  const lane = kernel.lane === undefined ? '' : `, ${names.variable(kernel.lane)} < ${kernel.lane.extent} together`;
+  const lane = kernel.lane === undefined ? '' : `, ${names.variable(kernel.lane)} < ${kernel.lane.extent} together${kernel.subgroup === undefined ? '' : `, ${names.variable(kernel.subgroup)} < ${kernel.subgroup.extent} in a subgroup`}`;
   return [
     `parallel ${threads}${lane} by ${kernel.workgroupSize.join(' x ')}`,
     ...kernel.body.flatMap((s) => statementLines(s, names)).map((line) => `  ${line}`),

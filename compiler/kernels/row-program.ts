@@ -12,11 +12,12 @@ import * as S from '../../dsl/scalar/scalar.ts';
 import type { Lanes, Scalar } from '../../dsl/scalar/scalar.ts';
 import type { RowProgramSchedule } from '../schedule.ts';
 import { accessesOf } from './access.ts';
-import { type Block, type Placer, placer } from './block.ts';
+import { type Block, named, placed, type Placer, placer } from './block.ts';
 import { widthFor } from './matmul.ts';
 import type { Output } from './row.ts';
 import { type Layer, type RowProgram, type Stage } from './row-pattern.ts';
 import { distance, isWideLoad, widen } from './widen.ts';
+import { together } from './workgroup.ts';
 
 type Reduce = S.ScalarKind<'reduce'>;
 type DTypes = Parameters<typeof accessesOf>[1];
@@ -60,7 +61,6 @@ interface Site {
   readonly p: Placer;
   /** Where weights are summed up before the stages; its statements come first. */
   readonly before: Block;
-  readonly threads: number;
   readonly lane: Variable;
   readonly fresh: (extent: number) => Variable;
   /** Variables that all threads of the workgroup have in common. */
@@ -76,14 +76,6 @@ interface Site {
 }
 
 const assign = (p: Placer, block: Block, local: Scalar, value: Scalar): void => p.push(block, { kind: 'assign', local: (local as S.ScalarKind<'local'>).local, value });
-const named = (p: Placer, block: Block, value: Scalar): Scalar => {
-  if (value.kind === 'local' || value.kind === 'constant') return value;
-  const local = p.local();
-  p.push(block, { kind: 'let', local, value });
-  block.bound.add(localId(local));
-  return S.local(local, value.type, value.lanes);
-};
-
 /** Loads of rows become the registers that hold them. */
 const fromRegisters = ({ rows, widths }: Site, e: Scalar): Scalar => rewriteScalar(e, (_old, rebuilt) => {
   const width = rebuilt.kind === 'load' ? widths.get(rebuilt.tensor) : undefined;
@@ -109,14 +101,13 @@ const vectorOf = (site: Site, block: Block, e: Scalar, v: Variable | undefined, 
   const bare = rewriteScalar(e, (old, rebuilt) => standIns.get(old.key) ?? rebuilt);
   const wide = widen(bare, v?.id ?? NONE, positions, new Map([...values].map(([local, value]) => [local, S.splat(value, positions.length as Lanes)])));
   const ready = fromRegisters(site, wide);
-  p.expect([ready]);
-  return p.place(ready, block);
+  return placed(p, ready, block);
 };
 
 /** A sum that is the same for all places: once a row. */
 const rowSum = (site: Site, block: Block, sum: Reduce): Scalar => {
   const { p, known } = site;
-  if (!readsRows(site, sum)) { p.expect([sum]); return p.place(sum, block); }
+  if (!readsRows(site, sum)) return placed(p, sum, block);
   const found = known.get(sum.key);
   if (found !== undefined) return found;
   const [first, ...more] = sum.over;
@@ -130,7 +121,7 @@ const rowSum = (site: Site, block: Block, sum: Reduce): Scalar => {
   return value;
 };
 /** Depends on nothing but the row. */
-const isConstantIn = (sum: Reduce, { p, widths }: Site): boolean => { void widths; return [...freeVariables(sum)].every((id) => p.root.bound.has(id)); };
+const isConstantIn = (sum: Reduce, { p }: Site): boolean => [...freeVariables(sum)].every((id) => p.root.bound.has(id));
 
 /** A sum that depends on `v`, at several of its positions at once. */
 const vectorSum = (site: Site, block: Block, sum: Reduce, v: Variable, positions: readonly Index[]): Scalar => {
@@ -160,25 +151,21 @@ const vectorSum = (site: Site, block: Block, sum: Reduce, v: Variable, positions
 
 /** A sum over weights for every value of `v`, by the threads of the workgroup together. */
 const sharedSums = (site: Site, sum: Reduce, v: Variable): S.LocalArray => {
-  const { p, before, threads, lane, fresh, shared } = site;
+  const { p, before, lane, fresh, shared } = site;
   const name = substitute(sum, new Map([[v.id, ofVariable({ ...v, id: 1 })]])).key; // the same sum over another variable is the same
   const known = shared.get(name);
   if (known !== undefined) return known;
   const array: S.LocalArray = { id: shared.size, space: 'workgroup', type: sum.type, lanes: 1, length: v.extent };
   shared.set(name, array);
-  const step = fresh(Math.ceil(v.extent / threads)), item = plus(times(ofVariable(step), threads), ofVariable(lane));
-  const loop = p.open(before, true, [step.id]), inside = S.indexBelow(item, v.extent);
-  const body = inside.kind === 'constant' ? loop : p.open(loop, false), at = clampIndex(item, 0, v.extent - 1);
-  const value = substitute(sum, new Map([[v.id, at]]));
-  p.expect([value]);
-  p.push(body, { kind: 'put', array, index: p.placeIndex(at, body), value: p.place(value, body) });
-  if (body !== loop) p.push(loop, { kind: 'if', condition: p.place(inside, loop), body: body.statements });
-  p.push(before, { kind: 'for', variable: step, body: loop.statements });
+  together({ p, lane, variable: fresh }, before, v.extent, (block, item) => {
+    p.push(block, { kind: 'put', array, index: p.placeIndex(item, block), value: placed(p, substitute(sum, new Map([[v.id, item]])), block) });
+  });
   return array;
 };
 
 /** How the sums of a layer lie: vectors along the places, or a scalar for each place and vectors along the summed axis. */
 const isAlongDepth = ({ right, depth }: Layer, place: Variable): boolean => {
+  if (outermostReductions(right).length > 0) return false; // computed, not read
   const wide = (v: Variable): boolean => widthFor(v.extent, 4) > 1 && isWideLoad(widen(right, v.id, positionsOf(widthFor(v.extent, 4), ofVariable({ ...v, extent: v.extent / widthFor(v.extent, 4) }))));
   return !wide(place) && wide(depth);
 };
@@ -261,17 +248,17 @@ export const rowProgramKernel = (program: RowProgram, piece: RowPiece, output: O
   const p = placer([number.id, lane.id]), before = p.open(p.root, false), after = p.local();
   p.root.bound.add(localId(after));
   const widths = new Map(stages.slice(0, -1).map(({ tensor, width }) => [tensor, width]));
-  const site: Site = { p, before, threads, lane, fresh, common: new Set([number.id]), rows: new Map(), widths, shared: new Map(), after, known: new Map() };
+  const site: Site = { p, before, lane, fresh, common: new Set([number.id]), rows: new Map(), widths, shared: new Map(), after, known: new Map() };
   const here = (e: Scalar): Scalar => relative(substitute(e, at), piece.starts);
-  const placed = (stage: Stage): Stage => ({ ...stage, value: here(stage.value), layers: stage.layers.map((layer) => {
+  const located = (stage: Stage): Stage => ({ ...stage, value: here(stage.value), layers: stage.layers.map((layer) => {
     const reduce = here(layer.reduce) as Reduce; // substitution and new positions keep a sum a sum
     return { reduce, depth: layer.depth, left: here(layer.left), right: here(layer.right) };
   }) });
-  for (const stage of stages.slice(0, -1)) site.rows.set(stage.tensor, stageRow(site, placed(stage)));
-  const result = stageRow(site, placed(last));
+  for (const stage of stages.slice(0, -1)) site.rows.set(stage.tensor, stageRow(site, located(stage)));
+  const result = stageRow(site, located(last));
   const inside = S.indexBelow(within, group), target = inside.kind === 'constant' ? p.root : p.open(p.root, false);
   storeRow(p, target, result, last, output, at, piece.starts.get(last.tensor) ?? 0);
-  if (target !== p.root) { p.expect([inside]); p.push(p.root, { kind: 'if', condition: p.place(inside, p.root), body: target.statements }); }
+  if (target !== p.root) p.push(p.root, { kind: 'if', condition: placed(p, inside, p.root), body: target.statements });
   const shared: readonly Statement[] = before.statements.length === 0 ? [] : [...before.statements, { kind: 'barrier' }];
   const body = [...shared, ...p.root.statements];
   return { tensors: accessesOf(body, dtypes, output.tensor), thread: [number], lane, workgroupSize: [threads, 1, 1], body };

@@ -8,12 +8,12 @@
  */
 import { clampIndex, type Index, integer, ofVariable, plus, plusConstant, quotient, remainder, times, type Variable } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
-import { extentOf, freeVariables, localId, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
+import { extentOf, freeVariables, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Lanes, LocalArray, Scalar } from '../../dsl/scalar/scalar.ts';
 import type { StreamSchedule } from '../schedule.ts';
 import { accessesOf } from './access.ts';
-import { type Block, type Placer, placer } from './block.ts';
+import { type Block, named, placed, type Placer, placer } from './block.ts';
 import { keyRange } from './key-range.ts';
 import type { Output } from './row.ts';
 import { type Stream, type StreamedSum, streamRegisters } from './stream-pattern.ts';
@@ -21,6 +21,7 @@ import type { TensorExpression } from './tensor-expression.ts';
 import { splitThread } from './thread.ts';
 import { widthFor } from './matmul.ts';
 import { distance, widen } from './widen.ts';
+import { mark, meet, together } from './workgroup.ts';
 
 type DTypes = Parameters<typeof accessesOf>[1];
 
@@ -60,18 +61,7 @@ const sharedBytes = (stream: Stream, tiles: Tiles, staging: StreamSchedule['stag
 
 const isColumn = ({ weight }: StreamedSum, column: Variable | undefined): boolean => weight !== undefined && column !== undefined && freeVariables(weight).has(column.id);
 
-const assign = (p: Placer, block: Block, local: Scalar, value: Scalar): void => p.push(block, { kind: 'assign', local: (local as S.ScalarKind<'local'>).local, value });
-const placed = (p: Placer, e: Scalar, block: Block): Scalar => {
-  p.expect([e]);
-  return p.place(e, block);
-};
-const named = (p: Placer, block: Block, value: Scalar): Scalar => {
-  if (value.kind === 'local' || value.kind === 'constant') return value;
-  const local = p.local();
-  p.push(block, { kind: 'let', local, value });
-  block.bound.add(localId(local));
-  return S.local(local, value.type, value.lanes);
-};
+const assign = (p: Placer, block: Block, local: Scalar, value: Scalar): void => p.push(block, { kind: 'assign', local: (local as S.ScalarKind<'local'>).local, value }); // accumulators are declared: locals
 /** The sum of a vector's lanes. */
 const lanesSum = (e: Scalar): Scalar => (e.lanes === 1 ? e : S.dot(e, S.splat(f32(1), e.lanes)));
 
@@ -103,25 +93,6 @@ const keyAt = ({ stream, tiles }: Site, tile: Index, j: Index): ReadonlyMap<numb
   return splitThread(clampIndex(plus(times(tile, tiles.keys), j), 0, count - 1), stream.keys);
 };
 
-/** The threads of a workgroup take every `threads`-th of `count` items. */
-const together = ({ p, lane, tiles, variable }: Site, block: Block, count: number, act: (block: Block, item: Index) => void): void => {
-  const step = variable(Math.ceil(count / tiles.threads)); // a loop of one round is none
-  const item = plus(times(ofVariable(step), tiles.threads), ofVariable(lane));
-  const loop = step.extent === 1 ? block : p.open(block, true, [step.id]);
-  const inside = S.indexBelow(item, count);
-  const body = inside.kind === 'constant' ? loop : p.open(loop, false);
-  act(body, inside.kind === 'constant' ? item : clampIndex(item, 0, count - 1));
-  if (body !== loop) p.push(loop, { kind: 'if', condition: placed(p, inside, loop), body: body.statements });
-  if (loop !== block) p.push(block, { kind: 'for', variable: step, body: loop.statements });
-};
-
-/** A local that only exists from here on: what is read behind it cannot move before it. */
-const mark = (p: Placer, block: Block): number => {
-  const local = p.local();
-  block.bound.add(localId(local));
-  return local;
-};
-
 /** A factor of the key in workgroup memory, for the keys of a tile; `values` are those of an item's key. */
 const stagedFragments = (site: Site, block: Block, tile: Index, value: Scalar, along: Variable, values: (j: Index) => ReadonlyMap<number, Scalar>, after: () => number): Fragments => {
   const { p, tiles, batchAt } = site, lanes = widthFor(along.extent, 4), count = along.extent / lanes;
@@ -144,8 +115,7 @@ const stagedKeyValues = (site: Site, block: Block, tile: Index): ReadonlyMap<num
       p.push(inner, { kind: 'put', array, index: p.placeIndex(item, inner), value: placed(p, substitute(value, here), inner) });
     });
   }
-  if (arrays.length > 0) p.push(block, { kind: 'barrier' });
-  const after = mark(p, block);
+  const after = arrays.length > 0 ? meet(p, block) : mark(p, block);
   return new Map(arrays.map(({ local, array }) => [local, (j: Index) => S.element(array, j, after)]));
 };
 
@@ -203,8 +173,7 @@ export const streamKernel = (expression: TensorExpression, stream: Stream, outpu
     (staged ? stagedFragments(site, block, tile, value, along, valuesAt, () => loaded) : directFragments(site, tile, value, along, valuesAt));
   const keyFragments = products.map(({ key, depth }) => fragmentsOf(key, depth));
   const weightFragments = sums.map((sum) => (isColumn(sum, column) ? fragmentsOf(sum.weight!, column!) : undefined));
-  if (staged) p.push(block, { kind: 'barrier' });
-  loaded = mark(p, block);
+  loaded = staged ? meet(p, block) : mark(p, block);
 
   // scores of the tile, and the new maximum. Scores lie in workgroup memory, each thread's in a place of their own: drivers would unroll
   // loops over an array in registers until it is gone, which takes some of them a minute

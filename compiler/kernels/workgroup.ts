@@ -19,17 +19,22 @@ export const namedIndex = (p: Placer, block: Block, index: Index, below = Infini
 export const together = ({ p, lane, variable }: Team, block: Block, count: number, act: (block: Block, item: Index) => void): void => {
   const step = variable(Math.ceil(count / lane.extent));
   const item = plus(times(ofVariable(step), lane.extent), ofVariable(lane)), exists = S.indexBelow(item, count);
-  const loop = p.open(block, true, [step.id]);
+  const loop = step.extent === 1 ? block : p.open(block, true, [step.id]); // a loop of one round is none
   const body = exists.kind === 'constant' ? loop : p.open(loop, false);
   act(body, clampIndex(item, 0, count - 1));
   if (body !== loop) p.push(loop, { kind: 'if', condition: placed(p, exists, loop), body: body.statements });
-  p.push(block, { kind: 'for', variable: step, body: loop.statements });
+  if (loop !== block) p.push(block, { kind: 'for', variable: step, body: loop.statements });
 };
 
-/** A barrier, and a local that exists only from here on: what is read behind it cannot move before it. */
-export const meet = (p: Placer, block: Block): number => {
-  p.push(block, { kind: 'barrier' });
+/** A local that exists only from here on: what is read behind it cannot move before it. */
+export const mark = (p: Placer, block: Block): number => {
   const local = p.local();
   block.bound.add(localId(local));
   return local;
+};
+
+/** A barrier, and a mark behind it. */
+export const meet = (p: Placer, block: Block): number => {
+  p.push(block, { kind: 'barrier' });
+  return mark(p, block);
 };

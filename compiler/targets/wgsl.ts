@@ -168,6 +168,7 @@ const statementLines = (statement: Statement, names: Names, workgroup: number): 
     case 'store': return storeLines(statement, names);
     case 'put': return [`a${statement.array.id}[${indexText(statement.index, names)}] = ${scalarText(statement.value, names)};`];
     case 'barrier': return ['workgroupBarrier();'];
+    case 'share': return [`let l${statement.local} = subgroupBroadcast(${scalarText(statement.value, names)}, ${statement.lane}u);`];
     case 'combine': return combineLines(statement, workgroup);
   }
 };
@@ -217,15 +218,17 @@ export const printWgsl = (kernel: LoopKernel, groups: readonly [number, number, 
     `@group(0) @binding(${i}) var<storage, ${access}> ${letters.get(tensor)!.name}: array<${dtype === 'i8' ? 'u32' : typeName(STORED[dtype], lanes)}>;`);
   const shared = [...new Set(combines(kernel.body))].map((type) => `var<workgroup> shared_${type}: array<${type}, ${kernel.workgroupSize[0]}>;`);
   const arrays = arraysOf(kernel.body), declared = ({ id, type, lanes, length }: LocalArray): string => `a${id}: array<${typeName(type, lanes)}, ${length}>;`;
-  const threads = threadLines(kernel, groups, names);
+  const threads = [...threadLines(kernel, groups, names), ...(kernel.subgroup === undefined ? [] : [`let ${names.variable(kernel.subgroup)} = i32(place % ${kernel.subgroup.extent}u);`])];
   const body = kernel.body.flatMap((statement) => statementLines(statement, names, kernel.workgroupSize[0]));
   const hides = keepsLoop(kernel.body, names);
   const builtins = [
     kernel.lane === undefined ? '@builtin(global_invocation_id) gid: vec3<u32>' : '@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32',
+    ...(kernel.subgroup === undefined ? [] : ['@builtin(subgroup_invocation_id) place: u32']),
     ...(hides ? ['@builtin(num_workgroups) groups: vec3<u32>'] : []),
   ].join(', ');
   return [
-    ...(kernel.tensors.some((access) => access.dtype === 'f16') ? ['enable f16;', ''] : []),
+    ...(kernel.tensors.some((access) => access.dtype === 'f16') ? ['enable f16;'] : []),
+    ...(kernel.subgroup === undefined ? [] : ['enable subgroups;']),
     ...bindings, ...shared, ...arrays.filter(({ space }) => space === 'workgroup').map((array) => `var<workgroup> ${declared(array)}`),
     ...(kernel.tensors.some((access) => access.dtype === 'i8') ? UNPACK_BYTES : []), '',
     `@compute @workgroup_size(${kernel.workgroupSize.join(', ')})`,

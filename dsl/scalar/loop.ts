@@ -19,6 +19,8 @@ export type Statement =
   | { readonly kind: 'store'; readonly tensor: number; readonly index: Index; readonly value: Scalar }
   /** Writes one vector of an array of the kernel. */
   | { readonly kind: 'put'; readonly array: LocalArray; readonly index: Index; readonly value: Scalar }
+  /** A new local: the value that thread `lane` of the subgroup has; all threads of a workgroup come by here together. */
+  | { readonly kind: 'share'; readonly local: number; readonly value: Scalar; readonly lane: number }
   /** No thread of the workgroup goes on before all are here; what they put into workgroup arrays before is seen by all afterwards. */
   | { readonly kind: 'barrier' }
   /** Combines `local` over all threads of the workgroup, through workgroup memory; afterwards every thread has the result. */
@@ -43,6 +45,8 @@ export interface LoopKernel {
   readonly tensors: readonly TensorAccess[];
   readonly thread: readonly Variable[];
   readonly lane: Variable | undefined;
+  /** A thread's place in its subgroup, modulo the extent. Every adapter that has subgroups has at least 4 threads in each. */
+  readonly subgroup?: Variable;
   readonly workgroupSize: readonly [number, number, number];
   /** Short loops are to stay loops: a target hides their ends from compilers that would unroll them. */
   readonly keepLoops?: boolean;

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import type { MatmulSchedule, RowSchedule, Schedule, StreamSchedule } from '../../compiler/schedule.ts';
 
+const broadcast = fc.option(fc.record({ rows: fc.constantFrom(4, 8, 16), columns: fc.constantFrom(1, 4), threads: fc.constantFrom(4, 8, 32) }), { nil: undefined });
 const matmul: fc.Arbitrary<MatmulSchedule> = fc.record({
   rows: fc.constantFrom(1, 2, 4, 8),
   columns: fc.constantFrom(1, 2, 4, 8),
@@ -11,6 +12,7 @@ const matmul: fc.Arbitrary<MatmulSchedule> = fc.record({
   blockDepth: fc.constantFrom(4, 8, 16),
   minWorkgroups: fc.constantFrom(0, 4, 256),
   sharedBytes: fc.constantFrom(2048, 16384),
+  broadcast,
 });
 /** Cooperative workgroups are powers of two from 2 on: partial results are joined by halves. */
 const row: fc.Arbitrary<RowSchedule> = fc.record({ by: fc.constantFrom('thread', 'workgroup'), workgroup: fc.constantFrom(2, 8, 32, 64) });

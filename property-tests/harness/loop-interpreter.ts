@@ -22,7 +22,12 @@ interface Meeting {
   readonly type: ScalarType;
   readonly value: number;
 }
-type Lane = Generator<Meeting | 'barrier', void, number>;
+/** What a thread offers to its subgroup, and whose offer it takes. */
+interface Sharing {
+  readonly share: number | readonly number[];
+  readonly from: number;
+}
+type Lane = Generator<Meeting | Sharing | 'barrier', void, number | readonly number[]>;
 
 const joined = ({ monoid, type }: Meeting, a: number, b: number): number =>
   monoid === 'max' ? Math.max(a, b) : type === 'f32' ? Math.fround(a + b) : type === 'u32' ? (a + b) >>> 0 : (a + b) | 0;
@@ -40,16 +45,23 @@ const combined = (meetings: readonly Meeting[]): number => {
 type Shared = Readonly<Record<number, SharedArray>>;
 
 /** Runs all lanes from meeting to meeting; all must take the same way. */
-const runTogether = (lanes: readonly Lane[], shared: Shared): void => {
-  for (let incoming = 0; ;) {
-    const steps = lanes.map((lane) => lane.next(incoming));
+const runTogether = (lanes: readonly Lane[], shared: Shared, subgroup: number): void => {
+  for (let incoming: (lane: number) => number | readonly number[] = () => 0; ;) {
+    const steps = lanes.map((lane, i) => lane.next(incoming(i)));
     const waiting = steps.flatMap((step) => (step.done === true ? [] : [step.value]));
     if (waiting.length === 0) return;
     if (waiting.length < lanes.length) throw new Error('only some threads of a workgroup reach a barrier');
-    const meetings = waiting.flatMap((step) => (step === 'barrier' ? [] : [step]));
+    const sharing = waiting.flatMap((step) => (step !== 'barrier' && 'share' in step ? [step] : []));
+    if (sharing.length > 0) {
+      if (sharing.length < waiting.length || new Set(sharing.map(({ from }) => from)).size > 1) throw new Error('the threads of a subgroup meet at different places');
+      incoming = (lane) => sharing[Math.floor(lane / subgroup) * subgroup + sharing[lane]!.from]!.share;
+      continue;
+    }
+    const meetings = waiting.flatMap((step) => (step === 'barrier' || 'share' in step ? [] : [step]));
     if (meetings.length > 0 && meetings.length < waiting.length) throw new Error('the threads of a workgroup meet at different places');
     Object.values(shared).forEach(passBarrier);
-    incoming = meetings.length === 0 ? 0 : combined(meetings);
+    const result = meetings.length === 0 ? 0 : combined(meetings);
+    incoming = () => result;
   }
 };
 
@@ -83,7 +95,7 @@ interface Bound {
 
 const runKernel = (loop: LoopKernel, workgroups: Dispatch['workgroups'], bound: readonly Bound[]): void => {
   const counts = new Map(bound.map(({ tensor, count }) => [tensor, count]));
-  const variables = [...loop.thread, ...(loop.lane === undefined ? [] : [loop.lane])].map((v) => `v${v.id}`);
+  const variables = [...loop.thread, ...(loop.lane === undefined ? [] : [loop.lane]), ...(loop.subgroup === undefined ? [] : [loop.subgroup])].map((v) => `v${v.id}`);
   const text = `return function${loop.lane === undefined ? '' : '*'} (shared, thread, ${variables.join(', ')}) {\n${bodyText(loop, counts)}\n}`;
   // the constructor of functions is the only way to run text; both kinds of functions share one signature here
   const make = new Function(...Object.keys(RUNTIME), ...bound.map(({ tensor }) => `t${tensor}`), text) as (
@@ -91,10 +103,11 @@ const runKernel = (loop: LoopKernel, workgroups: Dispatch['workgroups'], bound: 
   ) => (shared: Shared, thread: number, ...at: number[]) => Lane;
   const arrays = arraysOf(loop.body).filter(({ space }) => space === 'workgroup');
   const body = make(...Object.values(RUNTIME), ...bound.map(({ view }) => view));
+  const subgroup = loop.subgroup?.extent ?? 1;
   forEachThread(loop, workgroups, (at) => {
     const shared: Shared = Object.fromEntries(arrays.map(({ id }) => [id, newSharedArray()]));
     if (loop.lane === undefined) body(shared, 0, ...at);
-    else runTogether(Array.from({ length: loop.workgroupSize[0] }, (_, lane) => body(shared, lane, ...at, lane)), shared);
+    else runTogether(Array.from({ length: loop.workgroupSize[0] }, (_, lane) => body(shared, lane, ...at, lane, lane % subgroup)), shared, subgroup);
   });
 };
 

@@ -245,6 +245,8 @@ const statementText = (statement: Statement, context: Context): string => {
     }
     case 'barrier':
       return `yield 'barrier';`;
+    case 'share':
+      return `const l${statement.local} = yield { share: ${valueText(statement.value, context)}, from: ${statement.lane} };`;
     // the driver below meets all lanes of a workgroup here
     case 'combine':
       return `l${statement.local} = yield { monoid: '${statement.monoid}', type: '${statement.type}', value: l${statement.local} };`;

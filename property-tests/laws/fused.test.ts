@@ -5,6 +5,7 @@
  */
 import fc from 'fast-check';
 import { describe, test } from 'vitest';
+import { PROFILES } from '../../compiler/profile.ts';
 import { evaluateBounded } from '../../compiler/reference/evaluate.ts';
 import { SCHEDULES } from '../../compiler/schedule.ts';
 import { bindSizes, type Graph, inputName, type Sizes } from '../../dsl/graph/graph.ts';
@@ -30,12 +31,15 @@ const sizes: fc.Arbitrary<Sizes> = fc.record({
 const dataFor = ({ inputs, parameters: weights }: Graph): Data =>
   Object.fromEntries([...inputs, ...weights].map((node, i) => [inputName(node), elementsOf(i + 1, countOf(shapeOf(node)), node.dtype, 'plain')]));
 
+/** The loop form has subgroups. */
+const WITH_SUBGROUPS = { ...PROFILES.gpu, features: ['subgroups'] };
+
 describe.each(NAMES)('%s', (name) => {
   test('is its reference within the bound at any size, on every legal schedule', () => {
     fc.assert(
       fc.property(sizes, fc.oneof(fc.constant(SCHEDULES.gpu), schedules), (chosen, schedule) => {
         const graph = bindSizes(COMPOSITES[name], chosen), data = dataFor(graph);
-        expectWithinBound({ graph, want: evaluateBounded(graph, data) }, interpret(compiled(graph, { schedule }), data));
+        expectWithinBound({ graph, want: evaluateBounded(graph, data) }, interpret(compiled(graph, { schedule, profile: WITH_SUBGROUPS }), data));
       }),
       parameters(`fused kernels: ${name}`, runs(0.15)),
     );

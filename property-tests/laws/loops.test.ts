@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { PROFILES } from '../../compiler/profile.ts';
 import { evaluateBounded } from '../../compiler/reference/evaluate.ts';
 import { withTaps } from '../../dsl/graph/graph.ts';
 import { programs, type RandomProgram } from '../generators/programs.ts';
@@ -19,13 +20,16 @@ const tapped = ({ graph, data }: RandomProgram): Pick<RandomProgram, 'graph' | '
   return { graph: taps, want: evaluateBounded(taps, data) };
 };
 
+/** The loop form has subgroups. */
+const WITH_SUBGROUPS = { ...PROFILES.gpu, features: ['subgroups'] };
+
 describe('the loop form in JavaScript', () => {
   test('random programs stay within the bound on every legal schedule, fused or not', () => {
     const sharpness = newSharpness();
     fc.assert(
       fc.property(programs(), schedules, (program, schedule) => {
-        const fused = interpret(compiled(program.graph, { schedule }), program.data);
-        const unfused = interpret(compiled(program.graph, { schedule, fusion: false }), program.data);
+        const fused = interpret(compiled(program.graph, { schedule, profile: WITH_SUBGROUPS }), program.data);
+        const unfused = interpret(compiled(program.graph, { schedule, profile: WITH_SUBGROUPS, fusion: false }), program.data);
         expectWithinBound(program, fused, sharpness);
         expectWithinBound(program, unfused);
         expectSame(program, fused, unfused);
@@ -49,7 +53,7 @@ describe('the loop form in JavaScript', () => {
   test('whole numbers come out exactly', () => {
     fc.assert(
       fc.property(programs('exact'), schedules, fc.boolean(), (program, schedule, fusion) => {
-        expectExact(program, interpret(compiled(program.graph, { schedule, fusion }), program.data));
+        expectExact(program, interpret(compiled(program.graph, { schedule, profile: WITH_SUBGROUPS, fusion }), program.data));
       }),
       parameters('exact integer data, loops', runs(2)),
     );

@@ -4,7 +4,7 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Compilation } from '../../compiler/compile.ts';
-import { DEFAULT_LIMITS } from '../../compiler/profile.ts';
+import { DEFAULT_LIMITS, type Profile, PROFILES } from '../../compiler/profile.ts';
 import { evaluateBounded } from '../../compiler/reference/evaluate.ts';
 import { legalMatmul, MATMUL_CANDIDATES, type MatmulSchedule, type Schedule, SCHEDULES, withinLimits } from '../../compiler/schedule.ts';
 import { input as tensor, rmsNorm } from '../../dsl/index.ts';
@@ -62,6 +62,8 @@ const SIZES: Readonly<Record<string, MatmulSchedule>> = {
   '32 x 32': { ...large, rows: 4, columns: 4, blockDepth: 8, minWorkgroups: 0 },
   '8 x 8, scalars': { ...large, rows: 2, columns: 2, depth: 1, workgroup: [4, 4], blockDepth: 4, minWorkgroups: 0 },
   'unstaged': smallMatmul.matmul,
+  'rows shared in subgroups': { ...smallMatmul.matmul, broadcast: { rows: 8, columns: 4, threads: 16 } },
+  'rows shared in subgroups, single columns': { ...smallMatmul.matmul, depth: 1, broadcast: { rows: 4, columns: 1, threads: 8 } },
 };
 
 const dataFor = ({ inputs }: Graph, kind: 'plain' | 'whole'): Data =>
@@ -73,17 +75,20 @@ beforeAll(async () => {
 });
 
 interface Case { readonly graph: Graph; readonly data: Data; readonly compilation: Compilation; readonly hold: (got: Results) => void }
-const caseOf = (node: Node, matmul: MatmulSchedule, kind: 'plain' | 'whole'): Case => {
+const caseOf = (node: Node, matmul: MatmulSchedule, kind: 'plain' | 'whole', profile = target.profile): Case => {
   const graph = makeGraph({ y: node }), data = dataFor(graph, kind), program = { graph, want: evaluateBounded(graph, data) };
-  const compilation = compiled(graph, { profile: target.profile, schedule: only(matmul) });
+  const compilation = compiled(graph, { profile, schedule: only(matmul) });
   expect(compilation.program.dispatches.length, 'everything is in one kernel').toBe(1);
   return { graph, data, compilation, hold: (got) => (kind === 'whole' ? expectExact : expectWithinBound)(program, got) };
 };
 const ALL = [...Object.entries(CASES).map(([name, node]) => [name, node, 'whole'] as const), ...Object.entries(BOUNDED).map(([name, node]) => [name, node, 'plain'] as const)];
 
+/** The loop form has subgroups, whatever the device has. */
+const WITH_SUBGROUPS: Profile = { ...PROFILES.gpu, features: ['subgroups'] };
+
 describe.each(Object.entries(SIZES))('in the loop form, %s', (_name, matmul) => {
   test.each(ALL)('%s', (_case, node, kind) => {
-    const { compilation, data, hold } = caseOf(node, matmul, kind);
+    const { compilation, data, hold } = caseOf(node, matmul, kind, WITH_SUBGROUPS);
     hold(interpret(compilation, data));
   });
 });
@@ -91,7 +96,7 @@ describe.each(Object.entries(SIZES))('in the loop form, %s', (_name, matmul) => 
 // one tile for all, and few with the large one: drivers on the CPU compile for seconds
 const LARGE: ReadonlySet<string> = new Set(['vectors of four, tails of tiles', 'gated', 'normed rows']);
 describe('on the device', () => {
-  const runs = [...ALL.map((one) => ['32 x 32', ...one] as const), ...ALL.filter(([name]) => LARGE.has(name)).map((one) => ['the GPU tile', ...one] as const)];
+  const runs = [...ALL.map((one) => ['32 x 32', ...one] as const), ...ALL.map((one) => ['rows shared in subgroups', ...one] as const), ...ALL.filter(([name]) => LARGE.has(name)).map((one) => ['the GPU tile', ...one] as const)];
   test.each(runs)('%s: %s', async (size, _case, node, kind) => {
     const { compilation, data, hold } = caseOf(node, SIZES[size]!, kind);
     hold(await runProgram(target, compilation.program, data));

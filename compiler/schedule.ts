@@ -106,7 +106,7 @@ export const matmulFor = ({ matmul, smallMatmul }: Schedule, multiplications: nu
 
 export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
   cpu: {
-    // lavapipe gathers what threads load element by element: rows that a subgroup loads once make it up to twice as fast
+    // lavapipe gathers what threads load element by element: rows that a subgroup loads once make matmuls 1.2 to 1.5 times as fast
     matmul: { ...unstaged({ rows: 8, columns: 4, workgroup: [8, 8] }), broadcast: { rows: 16, columns: 4, threads: 32 } },
     smallMatmul: { below: 2 ** 22, matmul: { ...SMALL, broadcast: { rows: 8, columns: 4, threads: 16 } } }, row: { by: 'thread', workgroup: 32 }, keepLoops: true, launch: 20_000, normsInMatmuls: false, elementwise: 64, cooperativeFrom: Infinity,
     // lavapipe, 8 heads of 256 x 64: three kernels take 14 ms, one takes 60 to 90

@@ -3,7 +3,7 @@
  *
  * Upwards from the contraction of weights and values lie the softmax, the score and the contraction of queries and keys (the core), and
  * before that whatever is computed from queries, keys and values alone (the prologue: norms, rotations). The core is taken whole or
- * not at all; of the prologue, what nobody else reads.
+ * not at all; of the prologue, what nobody else reads and no matmul stores in passing (a bias).
  */
 import type { Node } from '../../dsl/graph/node.ts';
 import { definitionOf } from '../../dsl/ops/table.ts';
@@ -63,7 +63,7 @@ const regionOf = ({ facts, options, stored }: StreamSite, einsum: Node, { scored
   // the prologue: above the core, without contractions
   const prologue = new Set(above([...core, einsum].flatMap((node) => node.inputs), (node) => isStop(node) || isContraction(node) || core.has(node)));
   const staged = options.schedule.stream?.staging === 'workgroup';
-  const mayJoin = (node: Node): boolean => isView(node) || isSource(node) || (!facts.outputs.has(node) && (staged || !isCostly(node))
+  const mayJoin = (node: Node): boolean => isView(node) || isSource(node) || (!facts.outputs.has(node) && !facts.epilogues.has(node) && (staged || !isCostly(node))
     && usersOf(node).every((user) => user === einsum || core.has(user) || prologue.has(user)));
   // a node that has to be stored takes nothing above it along
   for (let removed = true; removed;) {

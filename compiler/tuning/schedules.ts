@@ -74,14 +74,14 @@ export const whyIllegal = ({ family, schedule }: KernelSchedule, limits: Workgro
       ]);
     }
     case 'row': return firstFailing([
-      [schedule.by === 'thread' || schedule.by === 'workgroup', `'by' is "${String(schedule.by)}"; it must be "thread" or "workgroup"`],
+      [schedule.by === 'thread' || schedule.by === 'workgroup', `'by' is "${schedule.by}"; it must be "thread" or "workgroup"`],
       threadsFit(schedule.workgroup, limits),
       [schedule.by === 'thread' || (isPowerOfTwo(schedule.workgroup) && schedule.workgroup >= 2), 'the threads that share a row must be a power of two, from 2 on'],
       [schedule.by === 'thread' || 4 * schedule.workgroup <= limits.maxComputeWorkgroupStorageSize, 'the threads that share a row need more workgroup memory than there is'],
     ]);
     case 'elementwise': return firstFailing([threadsFit(schedule.workgroup, limits)]);
     case 'stream': return firstFailing([
-      [schedule.staging === 'workgroup' || schedule.staging === 'none', `'staging' is "${String(schedule.staging)}"; it must be "workgroup" or "none"`],
+      [schedule.staging === 'workgroup' || schedule.staging === 'none', `'staging' is "${schedule.staging}"; it must be "workgroup" or "none"`],
       threadsFit(schedule.rows, limits),
       [schedule.keys >= 1 && schedule.keys <= 64, `tiles of ${schedule.keys} keys; 1 to 64 make sense`],
       [schedule.sharedBytes <= limits.maxComputeWorkgroupStorageSize, `${schedule.sharedBytes} bytes of workgroup memory, but the adapter allows ${limits.maxComputeWorkgroupStorageSize}`],

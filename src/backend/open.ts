@@ -2,12 +2,10 @@
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import { needsHalf, numberMistakes, type Numbers, showNumbers } from '../../compiler/precision/policy.ts';
-import type { TunedSchedules } from '../../compiler/tuning/table.ts';
 import { adapterName } from '../runtime/adapter-profile.ts';
 import type { Device } from '../runtime/device.ts';
 import { type AdapterChoice, openNodeDevice } from '../runtime/node.ts';
-import { cachePath, readTableFile } from '../tuning/cache.ts';
-import { tuningFor } from '../tuning/tables.ts';
+import { tuningHere } from '../tuning/here.ts';
 import type { Backend, BackendError, BackendName } from './backend.ts';
 import { referenceBackend } from './reference.ts';
 import { ofDeviceError, wgslBackend } from './wgsl.ts';
@@ -26,13 +24,6 @@ const lackOf = ({ profile }: Device, numbers: Numbers): BackendError | undefined
     ? { kind: 'limit', message: `${showNumbers(numbers)} stores tensors as f16, but ${adapterName(profile)} lacks the feature shader-f16; use f32, int8 weights alone, or another adapter` }
     : undefined;
 
-/** Schedules of the shipped table and of the user's, and what is wrong with the latter: that is no reason to stop. */
-const tunedHere = async ({ profile }: Device): Promise<{ readonly tuned: TunedSchedules; readonly problems: readonly string[] }> => {
-  const own = await readTableFile(cachePath())();
-  const { tuned, refused } = tuningFor(profile, E.isRight(own) ? own.right : undefined);
-  return { tuned, problems: [...(E.isLeft(own) ? [own.left.message] : []), ...refused] };
-};
-
 /** Errors: `program` (there are no such numbers), `adapter` (there is none, with what there is), `limit`. */
 export const openBackend =
   (name: BackendName, { adapter = 'auto', tuning = true, ...numbers }: OpenOptions = {}): TaskEither<BackendError, Backend> =>
@@ -47,6 +38,6 @@ export const openBackend =
       device.destroy();
       return E.left(lack);
     }
-    const { tuned, problems } = tuning ? await tunedHere(device) : { tuned: undefined, problems: [] };
+    const { tuned, problems } = tuning ? await tuningHere(device.profile) : { tuned: undefined, problems: [] };
     return E.right(wgslBackend(device, [notice, ...problems].join('\n'), { ...numbers, ...(tuned && { tuned }) }));
   };

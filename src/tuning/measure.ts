@@ -19,7 +19,7 @@ export interface Timed {
 
 /** Kernels shorter than this are run several times for one sample. */
 const SHORT_MICROSECONDS = 1000;
-const MOST_RUNS = 20;
+const MOST_RUNS = 5;
 /** What the clock needs to be good to a few percent. */
 const CLOCK_MILLISECONDS = 20;
 
@@ -72,18 +72,19 @@ export interface Comparison {
   readonly otherLeast: number;
 }
 
-/** Candidates slower than this many times the best so far are not timed again. */
+/** Candidates slower than this many times the best so far are not timed again; nor those that after two rounds still were never within a tenth of it. */
 const HOPELESS = 3;
+const BEHIND = 1.1;
 
-/** Both in turns, after one run each that counts for nothing; ends early where `other` is hopeless beside `best` times the base. */
+/** Both in turns, after one run each that counts for nothing; ends early where `other` will not come near `best` times the base. */
 export const compared = async (base: Timed, other: Timed, rounds: number, best = 1): Promise<Comparison> => {
   await base.sample();
   await other.sample();
   const times: (readonly [number, number])[] = [];
   for (let round = 0; round < rounds; round++) {
     times.push([await base.sample(), await other.sample()]);
-    const [a, b] = times[0]!; // just pushed
-    if (round === 0 && b > HOPELESS * best * a) break;
+    const [a, b] = [times.map(([time]) => time), times.map(([, time]) => time)].map((all) => Math.min(...all)) as [number, number];
+    if (b > (round === 0 ? HOPELESS : BEHIND) * best * a) break;
   }
   const [bases, others] = [times.map(([a]) => a), times.map(([, b]) => b)];
   return { base: median(bases), other: median(others), baseLeast: Math.min(...bases), otherLeast: Math.min(...others) };

@@ -1,8 +1,8 @@
 /**
  * The whole form of a computation: the same loads, sums and stores, over whole numbers, so that no right kernel rounds anything.
  *
- * Ops that round (exp, rsqrt, a quotient) become ones of the same operands that do not; constants become small whole numbers; and what
- * could grow beyond what the dtype holds exactly is cut to -1 .. 1 first. Invariant: fed with -1, 0 and 1, every value on the way is a whole
+ * Ops that round (exp, rsqrt, a quotient) become ones of the same operands that do not, and that are never 0, so that they hide nothing;
+ * constants become small whole numbers; and what could grow beyond what the dtype holds exactly is cut to -1 .. 1 first. Invariant: fed with -1, 0 and 1, every value on the way is a whole
  * number that its dtype holds, whatever the order of evaluation. So kernels are equal to the last bit, or one of them is wrong.
  */
 import { type DType, isFloat } from '../../dsl/dtype.ts';
@@ -33,9 +33,12 @@ const scalar = (value: number, like: Node): Node => {
   const shape = sizesOf(like), one = apply('reshape', [apply('constant', [], { value, dtype: like.dtype })], { shape: shape.map(() => 1) });
   return apply('expand', [one], { shape });
 };
+const between = ({ node }: Sized, low: number, high: number): Sized =>
+  ({ most: Math.max(-low, high), node: apply('min', [apply('max', [node, scalar(low, node)], {}), scalar(high, node)], {}) });
 /** The same within -1 .. 1. */
-const cut = (x: Sized): Sized => (x.most <= 1 || !isFloat(x.node.dtype) ? x
-  : { most: 1, node: apply('min', [apply('max', [x.node, scalar(-1, x.node)], {}), scalar(1, x.node)], {}) });
+const cut = (x: Sized): Sized => (x.most <= 1 || !isFloat(x.node.dtype) ? x : between(x, -1, 1));
+/** In the place of a value that is rounded: 1 or 2. */
+const stepOf = (x: Sized): Sized => between(x, 1, 2);
 
 const small = (x: number): number => (Number.isInteger(x) && Math.abs(x) <= 2 ? x : x < 0 ? -1 : 1);
 
@@ -69,6 +72,7 @@ const growth = (node: Node, sizes: readonly number[]): number => {
     case 'mul': return a * b;
     case 'sum': return (a * countOf(sizesOf(node.inputs[0]!))) / Math.max(1, countOf(sizesOf(node)));
     case 'einsum': return a * b * productsOf(node);
+    case 'pad': return Math.max(a, Math.abs(numberAttribute(node.attributes, 'value')));
     default: return Math.max(0, ...sizes);
   }
 };
@@ -77,10 +81,11 @@ const wholeNode = (node: Node, inputs: readonly Sized[]): Sized => {
   const source = wholeSource(node);
   if (source !== undefined) return source;
   const rounds = isFloat(node.dtype) && definitionOf(node.op).traits.elementwise && !WHOLE.has(node.op);
-  if (rounds && inputs.length === 1) return cut(inputs[0]!);
-  const [op, operands] = rounds ? ['mul', inputs.map((x, i) => (i === 0 ? x : cut(x)))] as const : [node.op, inputs] as const;
+  if (rounds && inputs.length === 1) return stepOf(inputs[0]!);
+  const [op, operands] = rounds ? ['mul', inputs.map((x, i) => (i === 0 ? x : stepOf(x)))] as const : [node.op, inputs] as const;
+  const attributes = op !== node.op ? {} : op === 'pad' && isFloat(node.dtype) ? { ...node.attributes, value: small(numberAttribute(node.attributes, 'value')) } : node.attributes;
   const made = (from: readonly Sized[]): Sized => {
-    const whole = apply(op, from.map((x) => x.node), op === node.op ? node.attributes : {});
+    const whole = apply(op, from.map((x) => x.node), attributes);
     return { node: whole, most: growth(whole, from.map(({ most }) => most)) };
   };
   const first = made(operands), largest = LARGEST[node.dtype];

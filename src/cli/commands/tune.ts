@@ -134,8 +134,14 @@ export const tuneCommand = command({
       return device.destroy();
     }
     const progress = makeProgress('tuning, seconds', terminal), whole = Math.ceil(budget / 1000);
-    progress.update(0, whole);
-    const options = { budget, signal: terminal.signal, onProgress: (spent: number) => progress.update(Math.min(whole, Math.floor(spent / 1000)), whole) };
+    let last = 0;
+    progress.update(last, whole);
+    const onProgress = (spent: number): void => {
+      const seconds = spent >= budget ? whole : Math.floor(spent / 1000);
+      if (seconds > last) progress.update(seconds, whole); // each second once
+      last = seconds;
+    };
+    const options = { budget, signal: terminal.signal, onProgress };
     const findings = await settled(tune(device, made.checks!, targets, options)).finally(progress.end);
     device.destroy();
     await keep(file, fingerprint, findings, terminal);

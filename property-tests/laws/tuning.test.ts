@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { evaluate } from '../../compiler/reference/evaluate.ts';
 import { SCHEDULES } from '../../compiler/schedule.ts';
 import { candidatesFor, whyIllegal } from '../../compiler/tuning/schedules.ts';
-import type { Tuned, TunedSchedules } from '../../compiler/tuning/table.ts';
+import type { TunedSchedules } from '../../compiler/tuning/table.ts';
 import { type Graph, inputName } from '../../dsl/graph/graph.ts';
 import { elementsFor, wholeForm } from '../../src/tuning/whole.ts';
 import { programs } from '../generators/programs.ts';
@@ -26,7 +26,7 @@ const tableFor = (graph: Graph, schedule: (typeof SCHEDULES)['cpu'], draw: numbe
   const { limits } = target.profile, { kernels } = compiled(graph, { profile: target.profile, schedule }).kernels;
   return new Map(kernels.flatMap(({ choice }, i) => {
     const candidates = choice === undefined ? [] : candidatesFor(choice, limits), chosen = candidates[(draw + 7 * i) % Math.max(1, candidates.length)];
-    return choice === undefined || chosen === undefined ? [] : [[choice.key, { ...chosen, by: 'given' } as Tuned] as const];
+    return choice === undefined || chosen === undefined ? [] : [[choice.key, { ...chosen, by: 'given' as const }] as const];
   }));
 };
 

@@ -241,6 +241,7 @@ const byTime = async (device: Device, checks: Checks, targets: readonly Target[]
 };
 
 const BUDGET_SPENT = 'the budget was spent before its turn';
+const ENDED = 'it was ended before its turn';
 
 const tuned = async (device: Device, checks: Checks, targets: readonly Target[], options: TuneOptions): Promise<readonly Finding[]> => {
   const { budget, signal, onFinding, onProgress, now = () => performance.now() } = options;
@@ -254,7 +255,7 @@ const tuned = async (device: Device, checks: Checks, targets: readonly Target[],
     // what is left is shared by what is left to do, so that a cheap target at the end has its turn
     const rest = ordered.slice(i).reduce((sum, { work }) => sum + work, 0), own = now() + ((end - now()) * target.work) / rest;
     const isOver = (): boolean => isStopped() || now() >= own;
-    const finding = isStopped() ? notTried(target, BUDGET_SPENT) : await tuneTarget(device, checks, target, { isOver });
+    const finding = isStopped() ? notTried(target, signal?.aborted === true ? ENDED : BUDGET_SPENT) : await tuneTarget(device, checks, target, { isOver });
     onFinding?.(finding);
     findings.push(finding);
   }

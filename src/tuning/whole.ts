@@ -33,12 +33,11 @@ const scalar = (value: number, like: Node): Node => {
   const shape = sizesOf(like), one = apply('reshape', [apply('constant', [], { value, dtype: like.dtype })], { shape: shape.map(() => 1) });
   return apply('expand', [one], { shape });
 };
-const between = ({ node }: Sized, low: number, high: number): Sized =>
-  ({ most: Math.max(-low, high), node: apply('min', [apply('max', [node, scalar(low, node)], {}), scalar(high, node)], {}) });
+const of2 = (op: string, a: Node, b: Node): Node => apply(op, [a, b], {});
 /** The same within -1 .. 1. */
-const cut = (x: Sized): Sized => (x.most <= 1 || !isFloat(x.node.dtype) ? x : between(x, -1, 1));
-/** In the place of a value that is rounded: 1 or 2. */
-const stepOf = (x: Sized): Sized => between(x, 1, 2);
+const cut = (x: Sized): Sized => (x.most <= 1 || !isFloat(x.node.dtype) ? x : { most: 1, node: of2('min', of2('max', x.node, scalar(-1, x.node)), scalar(1, x.node)) });
+/** In the place of a value that is rounded: 1, 2 or 3, as what it is made of is 0, 1 or more, of either sign. */
+const stepOf = ({ node }: Sized): Sized => ({ most: 3, node: of2('add', of2('min', apply('abs', [node], {}), scalar(2, node)), scalar(1, node)) });
 
 const small = (x: number): number => (Number.isInteger(x) && Math.abs(x) <= 2 ? x : x < 0 ? -1 : 1);
 

@@ -16,7 +16,7 @@ import { SHIPPED } from '../../tuning/tables.ts';
 import { entriesOf, type Finding, type Target, targetsOf, tune } from '../../tuning/tune.ts';
 import { flag, optional, withDefault } from '../arguments.ts';
 import { command, type Terminal } from '../command.ts';
-import { settle, stop } from '../failure.ts';
+import { INTERRUPTED, settle, stop } from '../failure.ts';
 import { NUMBER_OPTIONS, numbersOf } from '../numbers.ts';
 import { planned, presets, type Source, sourceIn, sourceOfPreset } from '../planning.ts';
 import { makeProgress } from '../progress.ts';
@@ -112,7 +112,7 @@ export const tuneCommand = command({
     'A candidate is timed only after its results were equal to the last bit on whole numbers, and within the bound of the reference on others; it is kept\n' +
     'if it beats the heuristic by 5 % in two series of measurements in which both take turns. Ctrl-C ends it and keeps what was found.\n' +
     "The user's table is $XDG_CACHE_HOME/pixnerd/tuning.json (else ~/.cache/pixnerd/tuning.json); it is asked where the table of the package has no answer.\n" +
-    'Exit code: 0 done, 2 the model cannot be run.',
+    'Exit code: 0 done, 2 the model cannot be run, 130 interrupted.',
   examples: [
     ['pixnerd tune fashion --budget 5min', 'the small trained model that comes with the package'],
     ['pixnerd tune c2i-L --dry-run', 'which kinds of kernels there are, and how many candidates each has'],
@@ -146,8 +146,8 @@ export const tuneCommand = command({
     device.destroy();
     await keep(file, fingerprint, findings, terminal);
     for (const line of refusalNotes(findings)) terminal.note(line);
-    if (json) return terminal.out(JSON.stringify({ model: source.name, size: [planSize.height, planSize.width], batch, adapter: fingerprint, findings }));
-    for (const line of table(findingRows(findings), [1, 2, 3, 4])) terminal.out(line);
-    terminal.out(summaryOf(findings));
+    if (json) terminal.out(JSON.stringify({ model: source.name, size: [planSize.height, planSize.width], batch, adapter: fingerprint, findings }));
+    else for (const line of [...table(findingRows(findings), [1, 2, 3, 4]), summaryOf(findings)]) terminal.out(line);
+    if (terminal.signal.aborted) stop('interrupted; what was found until then is kept', INTERRUPTED);
   },
 });

@@ -8,6 +8,7 @@ import { type KernelSchedule, withSchedule } from '../tuning/schedules.ts';
 import type { TunedSchedules, TuningSource } from '../tuning/table.ts';
 import { type Contraction, contractionOf, matmulKernel } from './matmul.ts';
 import { type Output, rowKernel } from './row.ts';
+import { stagedMatmulKernel } from './staged-matmul.ts';
 import { streamFits, streamKernel } from './stream.ts';
 import { streamOf } from './stream-pattern.ts';
 import type { TensorExpression } from './tensor-expression.ts';
@@ -27,6 +28,8 @@ export interface Scheduling {
 
 const multiplications = ({ axes }: TensorExpression, { over }: Contraction): number => extentOf(axes) * extentOf(over);
 
+const anyMatmulKernel: typeof matmulKernel = (...args) => (args[3].staging === 'workgroup' ? stagedMatmulKernel(...args) : undefined) ?? matmulKernel(...args);
+
 export const scheduledKernel = (expression: TensorExpression, output: Output, { schedule, tuned }: Scheduling, dtypes: (tensor: number) => StorageType): ScheduledKernel => {
   const chosen = (key: KernelKey, heuristic: KernelSchedule): ScheduleChoice => {
     const found = tuned?.get(key);
@@ -42,7 +45,7 @@ export const scheduledKernel = (expression: TensorExpression, output: Output, { 
   const contraction = contractionOf(expression);
   if (contraction !== undefined) {
     const choice = chosen(matmulKey(contraction, dtypes), { family: 'matmul', schedule: matmulFor(schedule, multiplications(expression, contraction)) });
-    return { loop: matmulKernel(expression, contraction, output, matmulFor(withSchedule(schedule, choice), 0), dtypes), choice };
+    return { loop: anyMatmulKernel(expression, contraction, output, matmulFor(withSchedule(schedule, choice), 0), dtypes), choice };
   }
   const key = rowKey(expression, dtypes), longest = Math.max(0, ...reductionsIn(expression.value).map((e) => extentOf(e.over)));
   const heuristic: KernelSchedule = longest === 0 ? { family: 'elementwise', schedule: { workgroup: schedule.elementwise } }

@@ -4,7 +4,8 @@
  * Invariant: candidates are legal, in a fixed order, and have the fields of the family's record, so that a field that a record gains is
  * validated and carried along without a word here.
  */
-import { type MatmulSchedule, type RowSchedule, type Schedule, SCHEDULES, type StreamSchedule, type WorkgroupLimits } from '../schedule.ts';
+import type { Profile } from '../profile.ts';
+import { legalMatmul, MATMUL_CANDIDATES, type MatmulSchedule, type RowSchedule, type Schedule, SCHEDULES, stagedBytes, type StreamSchedule, type WorkgroupLimits } from '../schedule.ts';
 
 export interface ElementwiseSchedule {
   /** Threads of a workgroup. */
@@ -64,13 +65,16 @@ export const whyIllegal = ({ family, schedule }: KernelSchedule, limits: Workgro
   if (mistake !== undefined) return mistake;
   switch (family) {
     case 'matmul': {
-      const { rows, columns, depth, workgroup: [x, y] } = schedule;
+      const { rows, columns, depth, workgroup: [x, y], staging, sharedBytes } = schedule, bytes = staging === 'none' ? 0 : Math.max(sharedBytes, stagedBytes(schedule));
       return firstFailing([
         [[rows, columns, depth, x, y].every(isPowerOfTwo), `rows, columns, depth and workgroup must be powers of two`],
         [depth <= 4, `depth is ${depth}, but vectors have 4 elements at most`],
         [rows * columns <= MOST_SUMS, `a tile of ${rows} x ${columns} needs ${rows * columns} sums a thread; ${MOST_SUMS} is the most`],
         threadsFit(x * y, limits),
         [y <= limits.maxComputeWorkgroupSizeY, `the workgroup is ${y} high, but the adapter allows ${limits.maxComputeWorkgroupSizeY}`],
+        [staging === 'none' || staging === 'workgroup', `'staging' is "${staging}"; it must be "none" or "workgroup"`],
+        [bytes <= limits.maxComputeWorkgroupStorageSize, `its blocks need ${bytes} bytes of workgroup memory, but the adapter allows ${limits.maxComputeWorkgroupStorageSize}`],
+        [legalMatmul(schedule, limits), 'its tile or its blocks have sizes that no kernel is made for'],
       ]);
     }
     case 'row': return firstFailing([
@@ -91,10 +95,8 @@ export const whyIllegal = ({ family, schedule }: KernelSchedule, limits: Workgro
 
 type Ranges<A> = { readonly [Field in keyof A]?: readonly A[Field][] };
 
-/** What is varied; every other field stays as the heuristic has it. */
-const RANGES: { readonly [F in Family]: Ranges<Families[F]> } = {
-  // from long thin tiles to what registers hold; workgroups from one subgroup to four
-  matmul: { rows: [2, 4, 8, 16], columns: [4, 8], depth: [4, 2], workgroup: [[8, 8], [4, 4], [16, 4], [16, 8], [4, 16]] },
+/** What is varied; every other field stays as the heuristic has it. Matmuls have a list of their own for each class of adapter. */
+const RANGES: { readonly [F in Exclude<Family, 'matmul'>]: Ranges<Families[F]> } = {
   row: { by: ['thread', 'workgroup'], workgroup: [32, 8, 16, 64, 128, 256] },
   elementwise: { workgroup: [64, 16, 32, 128, 256] },
   stream: { staging: ['workgroup', 'none'], rows: [64, 16, 32, 128], keys: [16, 4, 8, 32] },
@@ -112,10 +114,10 @@ const differences = (a: object, b: object): number => Object.entries(a).filter((
 const MOST_CANDIDATES = 60;
 
 /** What a tuner tries instead of the heuristic's schedule: legal, at most 60, those that differ in the fewest fields first. */
-export const candidatesFor = (heuristic: KernelSchedule, limits: WorkgroupLimits): readonly KernelSchedule[] => {
-  const { family, schedule } = heuristic;
-  const all = combinations<object>(schedule, RANGES[family]).map((made) => ({ family, schedule: made }) as KernelSchedule); // the same record with other values
-  return all.filter((candidate) => differences(candidate.schedule, schedule) > 0 && whyIllegal(candidate, limits) === undefined)
+export const candidatesFor = (heuristic: KernelSchedule, { class: adapterClass, limits }: Pick<Profile, 'class' | 'limits'>): readonly KernelSchedule[] => {
+  const { family, schedule } = heuristic, all = family === 'matmul' ? MATMUL_CANDIDATES[adapterClass] : combinations<object>(schedule, RANGES[family]);
+  return all.map((made) => ({ family, schedule: made }) as KernelSchedule) // the same record with other values
+    .filter((candidate) => differences(candidate.schedule, schedule) > 0 && whyIllegal(candidate, limits) === undefined)
     .map((candidate, i) => ({ candidate, i, far: differences(candidate.schedule, schedule) })).sort((a, b) => a.far - b.far || a.i - b.i)
     .slice(0, MOST_CANDIDATES).map(({ candidate }) => candidate);
 };
@@ -135,8 +137,8 @@ export const withSchedule = (whole: Schedule, { family, schedule }: KernelSchedu
 export const showSchedule = ({ family, schedule }: KernelSchedule): string => {
   switch (family) {
     case 'matmul': {
-      const { rows, columns, depth, workgroup, ...others } = schedule;
-      return [`tile ${rows}x${columns}`, `depth ${depth}`, `workgroup ${workgroup.join('x')}`, ...Object.entries(others).map(([name, value]) => `${name} ${String(value)}`)].join(', ');
+      const { rows, columns, depth, workgroup, staging, blockDepth } = schedule;
+      return [`tile ${rows}x${columns}`, `depth ${depth}`, `workgroup ${workgroup.join('x')}`, ...(staging === 'none' ? [] : [`blocks ${blockDepth} deep in workgroup memory`])].join(', ');
     }
     case 'row': return `${schedule.by === 'thread' ? 'a thread' : 'a workgroup'} for each row, workgroup ${schedule.workgroup}`;
     case 'elementwise': return `workgroup ${schedule.workgroup}`;

@@ -59,15 +59,16 @@ describe('candidates', () => {
     { family: 'matmul', schedule: TILE }, { family: 'row', schedule: SCHEDULES.gpu.row }, { family: 'elementwise', schedule: { workgroup: 64 } }, { family: 'stream', schedule: SCHEDULES.gpu.stream! },
   ];
   test.each(heuristics)('of $family are legal, different, in a fixed order, near ones first', (heuristic) => {
-    const all = candidatesFor(heuristic, DEFAULT_LIMITS);
+    const all = candidatesFor(heuristic, PROFILES.gpu), far = all.map(({ schedule }) => Object.entries(schedule).filter(([field, value]) => JSON.stringify(value) !== JSON.stringify((heuristic.schedule as unknown as Record<string, unknown>)[field])).length);
+    expect(far).toEqual([...far].sort((a, b) => a - b));
     expect(all.every((candidate) => whyIllegal(candidate, DEFAULT_LIMITS) === undefined)).toBe(true);
     expect(new Set([heuristic, ...all].map(({ schedule }) => JSON.stringify(schedule))).size).toBe(all.length + 1);
-    expect(candidatesFor(heuristic, DEFAULT_LIMITS)).toEqual(all);
+    expect(candidatesFor(heuristic, PROFILES.gpu)).toEqual(all);
     expect(all.length).toBeLessThanOrEqual(60);
   });
   test('of matmuls and streams are 20 to 60, and fewer where workgroups must be small', () => {
-    for (const heuristic of [heuristics[0]!, heuristics[3]!]) expect(candidatesFor(heuristic, DEFAULT_LIMITS).length).toBeGreaterThanOrEqual(20);
-    const small = candidatesFor(heuristics[0]!, { ...DEFAULT_LIMITS, maxComputeInvocationsPerWorkgroup: 16 });
+    for (const profile of [PROFILES.gpu, PROFILES.cpu]) for (const heuristic of [heuristics[0]!, heuristics[3]!]) expect(candidatesFor(heuristic, profile).length).toBeGreaterThanOrEqual(20);
+    const small = candidatesFor(heuristics[0]!, { class: 'cpu', limits: { ...DEFAULT_LIMITS, maxComputeInvocationsPerWorkgroup: 16 } });
     expect(small.map(({ schedule }) => (schedule as typeof TILE).workgroup)).toEqual(small.map(() => [4, 4]));
   });
   test('every family has candidates', () => expect(heuristics.map(({ family }) => family)).toEqual(FAMILIES));
@@ -110,7 +111,7 @@ describe('tables', () => {
 });
 
 describe('compiling with a table', () => {
-  const narrow: TunedSchedules = new Map([[KEY, { family: 'matmul', schedule: { rows: 2, columns: 4, depth: 4, workgroup: [4, 4] }, by: 'given' }]]);
+  const narrow: TunedSchedules = new Map([[KEY, { family: 'matmul', schedule: { ...TILE, rows: 2, workgroup: [4, 4] }, by: 'given' }]]);
   const wgslOf = (options: CompileOptions): string => explained(product(64), options).program.kernels[0]!.wgsl;
 
   test('changes the kernel of that key, however often and in which order one compiles', () => {

@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { evaluate } from '../../compiler/reference/evaluate.ts';
-import { SCHEDULES } from '../../compiler/schedule.ts';
+import { type AdapterClass, SCHEDULES } from '../../compiler/schedule.ts';
 import { candidatesFor, whyIllegal } from '../../compiler/tuning/schedules.ts';
 import type { TunedSchedules } from '../../compiler/tuning/table.ts';
 import { type Graph, inputName } from '../../dsl/graph/graph.ts';
@@ -22,10 +22,10 @@ beforeAll(async () => {
 });
 
 /** A table that has a legal schedule for every kernel of a program, the `draw`-th of its candidates, counted around. */
-const tableFor = (graph: Graph, schedule: (typeof SCHEDULES)['cpu'], draw: number): TunedSchedules => {
-  const { limits } = target.profile, { kernels } = compiled(graph, { profile: target.profile, schedule }).kernels;
+const tableFor = (graph: Graph, adapterClass: AdapterClass, draw: number): TunedSchedules => {
+  const schedule = SCHEDULES[adapterClass], { kernels } = compiled(graph, { profile: target.profile, schedule }).kernels;
   return new Map(kernels.flatMap(({ choice }, i) => {
-    const candidates = choice === undefined ? [] : candidatesFor(choice, limits), chosen = candidates[(draw + 7 * i) % Math.max(1, candidates.length)];
+    const candidates = choice === undefined ? [] : candidatesFor(choice, { ...target.profile, class: adapterClass }), chosen = candidates[(draw + 7 * i) % Math.max(1, candidates.length)];
     return choice === undefined || chosen === undefined ? [] : [[choice.key, { ...chosen, by: 'given' as const }] as const];
   }));
 };
@@ -35,7 +35,7 @@ describe('a tuned program', () => {
     const schedule = SCHEDULES[adapterClass];
     await fc.assert(
       fc.asyncProperty(programs(), fc.nat(1000), async (program, draw) => {
-        const tuned = tableFor(program.graph, schedule, draw), made = compiled(program.graph, { profile: target.profile, schedule, tuned });
+        const tuned = tableFor(program.graph, adapterClass, draw), made = compiled(program.graph, { profile: target.profile, schedule, tuned });
         for (const { choice } of made.kernels.kernels) {
           if (choice === undefined) continue;
           expect(whyIllegal(choice, target.profile.limits)).toBeUndefined();
@@ -51,7 +51,7 @@ describe('a tuned program', () => {
   test('is exact on whole numbers', async () => {
     await fc.assert(
       fc.asyncProperty(programs('exact'), fc.nat(1000), async (program, draw) => {
-        const tuned = tableFor(program.graph, SCHEDULES.cpu, draw);
+        const tuned = tableFor(program.graph, 'cpu', draw);
         expectExact(program, await runProgram(target, compiled(program.graph, { profile: target.profile, schedule: SCHEDULES.cpu, tuned }).program, program.data));
       }),
       parameters('tuned programs, exact', runs(0.2)),

@@ -2,6 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { SCHEDULES } from '../../compiler/schedule.ts';
 import { parameterShapes } from '../../models/pixnerd/graph.ts';
 import { inFolder, opened } from '../files/test-folder.ts';
 import { writeSafetensors } from '../files/write.ts';
@@ -51,7 +52,7 @@ describe('tuning', () => {
       const { code, out } = await cli.run(['tune', 'fashion', '--dry-run', '--family', 'matmul', ...SOFTWARE], { XDG_CACHE_HOME: folder });
       expect(code).toBe(0);
       expect(out.split('\n')[0]).toMatch(/^ {2}kernel +uses +share +candidates +by the heuristic$/);
-      expect(out).toMatch(/matmul 16x1024x128 f32 +2 +\S+ % +60 +tile 4x4, depth 4, workgroup 8x8/);
+      expect(out).toMatch(/matmul 16x1024x128 f32 +2 +\S+ % +\d\d +tile 4x4, depth 4, workgroup 8x8/);
       expect(out).not.toContain('row ');
       await expect(readFile(join(folder, 'pixnerd', 'tuning.json'))).rejects.toThrow('ENOENT');
     }));
@@ -86,7 +87,7 @@ describe('tuning', () => {
       const { adapter } = JSON.parse((await cli.run(['tune', model, '--size', '8', '--budget', '1ms', '--json', '--out', join(folder, 'none.json'), ...SOFTWARE])).out) as { readonly adapter: string };
       const emitted = async (profile: string): Promise<string> => (await cli.run(['emit', model, '--size', '8', '--stage', 'kernels', '--profile', profile], env)).out;
       const [, key] = /# (matmul \S+ f32), heuristic/.exec(await emitted(about))!;
-      const entry = { schedule: { rows: 2, columns: 4, depth: 2, workgroup: [4, 4] }, microseconds: 1, heuristicMicroseconds: 2, date: '2026-11-25', checked: 'exact' };
+      const entry = { schedule: { ...SCHEDULES.cpu.matmul, rows: 2, depth: 2, blockDepth: 2, workgroup: [4, 4] }, microseconds: 1, heuristicMicroseconds: 2, date: '2026-11-25', checked: 'exact' };
       await mkdir(join(folder, 'pixnerd'), { recursive: true });
       await writeFile(cache, JSON.stringify({ format: 'pixnerd-tuning', version: 1, adapters: { [adapter]: { [key!]: entry } } }));
       expect(await emitted(about)).toContain(`schedule: tile 2x4, depth 2, workgroup 4x4  # ${key}, cache`);

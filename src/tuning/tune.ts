@@ -198,7 +198,7 @@ const tuneTarget = async (device: Device, checks: Checks, target: Target, clock:
   const bench = await benchFor(device, checks, target);
   if (typeof bench === 'string') return notTried(target, bench);
   try {
-    return await tuneOn(bench, target, candidatesFor(bench.heuristic, bench.subject.options.profile.limits), clock);
+    return await tuneOn(bench, target, candidatesFor(bench.heuristic, bench.subject.options.profile), clock);
   } finally {
     bench.dispose();
   }

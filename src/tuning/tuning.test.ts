@@ -59,7 +59,7 @@ describe('the exact test', () => {
     for (const family of ['matmul', 'row']) {
       const whole = wholeOf(subjectFor(family)), alone = programOf(whole), truth = await truthFor(alone);
       expect(alone.kernels.map(({ choice }) => choice?.key)).toEqual([whole.key]);
-      const candidates = candidatesFor(alone.kernels[0]!.choice!, profile.limits);
+      const candidates = candidatesFor(alone.kernels[0]!.choice!, profile);
       for (const candidate of [candidates[0]!, candidates.at(-1)!]) expect(await mistakeOf(device, programOf(whole, candidate), truth)).toBeUndefined();
     }
   });

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import { existsSync } from 'node:fs';
-import { profileOf } from '../../../compiler/profile.ts';
+import { type Limits, type Profile, profileOf } from '../../../compiler/profile.ts';
 import type { KernelKey } from '../../../compiler/tuning/key.ts';
 import { candidatesFor, FAMILIES, type Family, type KernelSchedule, showSchedule } from '../../../compiler/tuning/schedules.ts';
 import { schedulesFor, type TuningTable, withEntries } from '../../../compiler/tuning/table.ts';
@@ -57,13 +57,13 @@ const findingRows = (findings: readonly Finding[]): readonly (readonly string[])
   ]),
 ];
 
-const targetRows = (targets: readonly Target[], limits: Parameters<typeof candidatesFor>[1]): readonly (readonly string[])[] => {
+const targetRows = (targets: readonly Target[], profile: Profile): readonly (readonly string[])[] => {
   const all = targets.reduce((sum, { work }) => sum + work, 0);
   return [
     ['kernel', 'uses', 'share', 'candidates', 'by the heuristic'],
     ...targets.map(({ key, uses, work, kernel }) => {
       const chosen = kernel.choice as KernelSchedule; // targets have one
-      return [key, String(uses), `${((100 * work) / all).toPrecision(2)} %`, String(candidatesFor(chosen, limits).length), showSchedule(chosen)];
+      return [key, String(uses), `${((100 * work) / all).toPrecision(2)} %`, String(candidatesFor(chosen, profile).length), showSchedule(chosen)];
     }),
   ];
 };
@@ -86,7 +86,7 @@ const keep = async (path: string, adapter: string, findings: readonly Finding[],
 };
 
 /** Keys that need no tuning, and why. */
-const knownKeys = (table_: TuningTable, adapter: string, limits: Parameters<typeof candidatesFor>[1]): ReadonlySet<KernelKey> =>
+const knownKeys = (table_: TuningTable, adapter: string, limits: Limits): ReadonlySet<KernelKey> =>
   new Set(schedulesFor([{ by: 'shipped', table: SHIPPED }, { by: 'cache', table: table_ }], adapter, limits).tuned.keys());
 
 /** Milliseconds. */
@@ -130,7 +130,7 @@ export const tuneCommand = command({
     const targets = targetsOf(made.checks!, families, (key) => known.has(key)); // asked for
     if (dryRun || targets.length === 0) {
       if (targets.length === 0) terminal.note(`there is nothing to tune${known.size === 0 ? '' : ': every kind of kernel is in a table (--again measures them anew)'}`);
-      else for (const line of table(targetRows(targets, profile.limits), [1, 2, 3])) terminal.out(line);
+      else for (const line of table(targetRows(targets, profile), [1, 2, 3])) terminal.out(line);
       return device.destroy();
     }
     const progress = makeProgress('tuning, seconds', terminal), whole = Math.ceil(budget / 1000);

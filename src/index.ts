@@ -23,6 +23,7 @@ export { PRECISIONS, WEIGHT_FORMATS, type Numbers, type Precision, type WeightFo
 export { profileOf, PROFILES, type Limits, type Profile } from '../compiler/profile.ts';
 export { summarize, type Program, type ProgramSummary } from '../compiler/program.ts';
 export { SCHEDULES, type Schedule } from '../compiler/schedule.ts';
+export { parseTable, printTable, readTable, schedulesFor, type Tuned, type TunedSchedules, type TuningEntry, type TuningTable } from '../compiler/tuning/table.ts';
 export { printKernels } from '../compiler/kernels/print.ts';
 export { evaluate, evaluateBounded } from '../compiler/reference/evaluate.ts';
 export { compareWithBound } from '../compiler/reference/compare.ts';
@@ -81,6 +82,11 @@ export {
 // every kernel against the reference
 export { verifyProgram, type VerifyOptions } from './verification/verify.ts';
 export { describeProblems, passed, type Culprit, type Difference, type TensorReport, type Verification } from './verification/report.ts';
+
+// schedules that were measured on an adapter: `compile(graph, { tuned: tuningFor(device.profile).tuned })`
+export { fingerprintOf } from './tuning/fingerprint.ts';
+export { tuningHere } from './tuning/here.ts';
+export { tuningFor } from './tuning/tables.ts';
 
 // what the compiler tells (DEBUG=1..5)
 export { setDebug } from './debug.ts';

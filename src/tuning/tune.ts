@@ -1,5 +1,5 @@
 /**
- * The tuner: for each kind of kernel in a plan, the most expensive first, it looks for a schedule that beats the heuristic's.
+ * The tuner: for each kind of kernel in some plans, the most expensive first, it looks for a schedule that beats the heuristic's.
  *
  * A candidate is timed after it passed the exact tests only, and kept if it is faster by more than the noise, twice: among the others, and
  * then alone against the heuristic, since the best of many noisy numbers is too good. Invariant: what is found when the budget ends, or
@@ -24,8 +24,9 @@ import { wholeForm } from './whole.ts';
 export interface Target {
   readonly key: KernelKey;
   readonly family: Family;
-  /** One of them. */
+  /** One of them, and the plan that it is in. */
   readonly kernel: PlannedKernel;
+  readonly checks: Checks;
   readonly uses: number;
   /** By which targets are put in order: operations and bytes of all uses until they were timed. */
   readonly work: number;
@@ -60,14 +61,17 @@ export interface TuneOptions {
 /** A load takes as long as some operations. */
 const OPERATIONS_PER_BYTE = 2;
 
-/** What a plan has to tune, the most expensive first. */
-export const targetsOf = ({ plan }: Checks, families: readonly Family[], known: (key: KernelKey) => boolean): readonly Target[] => {
-  const costs = costsOf(plan), found = new Map<KernelKey, Target>();
-  for (const [i, kernel] of plan.kernels.entries()) {
-    const { choice } = kernel;
-    if (choice === undefined || kernel.nodes.length === 0 || !families.includes(choice.family) || known(choice.key)) continue;
-    const { flops, bytes } = costs[i]!, before = found.get(choice.key);
-    found.set(choice.key, { key: choice.key, family: choice.family, kernel: before?.kernel ?? kernel, uses: (before?.uses ?? 0) + 1, work: (before?.work ?? 0) + flops + OPERATIONS_PER_BYTE * bytes });
+/** What plans have to tune, the most expensive first. */
+export const targetsOf = (plans: readonly Checks[], families: readonly Family[], known: (key: KernelKey) => boolean): readonly Target[] => {
+  const found = new Map<KernelKey, Target>();
+  for (const checks of plans) {
+    const costs = costsOf(checks.plan);
+    for (const [i, kernel] of checks.plan.kernels.entries()) {
+      const { choice, nodes } = kernel;
+      if (choice === undefined || nodes.length === 0 || !families.includes(choice.family) || known(choice.key)) continue;
+      const { flops, bytes } = costs[i]!, first = found.get(choice.key) ?? { key: choice.key, family: choice.family, kernel, checks, uses: 0, work: 0 }; // a kernel, a cost
+      found.set(choice.key, { ...first, uses: first.uses + 1, work: first.work + flops + OPERATIONS_PER_BYTE * bytes });
+    }
   }
   return [...found.values()].sort((a, b) => b.work - a.work || (a.key < b.key ? -1 : 1));
 };
@@ -89,7 +93,7 @@ interface Bench {
 }
 
 /** Prepares a target, or says why it cannot be tuned. */
-const benchFor = async (device: Device, checks: Checks, { kernel }: Target): Promise<Bench | string> => {
+const benchFor = async (device: Device, { checks, kernel }: Target): Promise<Bench | string> => {
   const subject = subjectOf(checks, kernel);
   if (typeof subject === 'string') return subject;
   const form = wholeForm(subject.graph), whole = withGraph(subject, form.graph);
@@ -194,8 +198,8 @@ const tuneOn = async (bench: Bench, target: Target, candidates: readonly KernelS
 
 const notTried = ({ key, uses }: Target, skipped: string): Finding => ({ key, uses, heuristic: undefined, better: undefined, tried: 0, candidates: 0, refused: [], skipped });
 
-const tuneTarget = async (device: Device, checks: Checks, target: Target, clock: Clock): Promise<Finding> => {
-  const bench = await benchFor(device, checks, target);
+const tuneTarget = async (device: Device, target: Target, clock: Clock): Promise<Finding> => {
+  const bench = await benchFor(device, target);
   if (typeof bench === 'string') return notTried(target, bench);
   try {
     return await tuneOn(bench, target, candidatesFor(bench.heuristic, bench.subject.options.profile), clock);
@@ -210,7 +214,7 @@ const tuneTarget = async (device: Device, checks: Checks, target: Target, clock:
 const SURVEY = 0.2;
 
 /** Microseconds of one run of a target by the heuristic's schedule; undefined where it does not run by itself. */
-const surveyed = async (device: Device, checks: Checks, { kernel }: Target): Promise<number | undefined> => {
+const surveyed = async (device: Device, { checks, kernel }: Target): Promise<number | undefined> => {
   const subject = subjectOf(checks, kernel), alone = typeof subject === 'string' ? subject : aloneWith(subject);
   if (typeof alone === 'string') return undefined;
   const feeds = await feedsFor(device, alone, 'plain');
@@ -228,11 +232,11 @@ const surveyed = async (device: Device, checks: Checks, { kernel }: Target): Pro
 };
 
 /** Targets by what they take on the device, as far as the time for it reaches; the others by their estimate, at the speed of those. */
-const byTime = async (device: Device, checks: Checks, targets: readonly Target[], isOver: () => boolean): Promise<readonly Target[]> => {
+const byTime = async (device: Device, targets: readonly Target[], isOver: () => boolean): Promise<readonly Target[]> => {
   const times = new Map<Target, number>();
   for (const target of targets) {
     if (isOver()) break;
-    const microseconds = await surveyed(device, checks, target);
+    const microseconds = await surveyed(device, target);
     if (microseconds !== undefined) times.set(target, microseconds * target.uses);
   }
   const [time, work] = [[...times.values()], [...times.keys()].map((target) => target.work)].map((all) => all.reduce((a, b) => a + b, 0)) as [number, number];
@@ -243,19 +247,19 @@ const byTime = async (device: Device, checks: Checks, targets: readonly Target[]
 const BUDGET_SPENT = 'the budget was spent before its turn';
 const ENDED = 'it was ended before its turn';
 
-const tuned = async (device: Device, checks: Checks, targets: readonly Target[], options: TuneOptions): Promise<readonly Finding[]> => {
+const tuned = async (device: Device, targets: readonly Target[], options: TuneOptions): Promise<readonly Finding[]> => {
   const { budget, signal, onFinding, onProgress, now = () => performance.now() } = options;
   const begin = now(), end = begin + budget, findings: Finding[] = [];
   const isStopped = (): boolean => {
     onProgress?.(Math.min(budget, now() - begin));
     return signal?.aborted === true || now() >= end;
   };
-  const ordered = await byTime(device, checks, targets, () => isStopped() || now() >= begin + SURVEY * budget);
+  const ordered = await byTime(device, targets, () => isStopped() || now() >= begin + SURVEY * budget);
   for (const [i, target] of ordered.entries()) {
     // what is left is shared by what is left to do, so that a cheap target at the end has its turn
     const rest = ordered.slice(i).reduce((sum, { work }) => sum + work, 0), own = now() + ((end - now()) * target.work) / rest;
     const isOver = (): boolean => isStopped() || now() >= own;
-    const finding = isStopped() ? notTried(target, signal?.aborted === true ? ENDED : BUDGET_SPENT) : await tuneTarget(device, checks, target, { isOver });
+    const finding = isStopped() ? notTried(target, signal?.aborted === true ? ENDED : BUDGET_SPENT) : await tuneTarget(device, target, { isOver });
     onFinding?.(finding);
     findings.push(finding);
   }
@@ -264,8 +268,8 @@ const tuned = async (device: Device, checks: Checks, targets: readonly Target[],
 };
 
 /** Tunes targets within a budget; an abort ends it early, with what was found so far. Errors: those of the device. */
-export const tune = (device: Device, checks: Checks, targets: readonly Target[], options: TuneOptions): TaskEither<DeviceError, readonly Finding[]> =>
-  attempt(() => tuned(device, checks, targets, options));
+export const tune = (device: Device, targets: readonly Target[], options: TuneOptions): TaskEither<DeviceError, readonly Finding[]> =>
+  attempt(() => tuned(device, targets, options));
 
 /** What a table keeps of the findings. */
 export const entriesOf = (findings: readonly Finding[], date: Date): Readonly<Record<KernelKey, TuningEntry>> =>

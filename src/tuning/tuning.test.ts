@@ -66,7 +66,7 @@ describe('the exact test', () => {
 
   test('shows something: a result that is nearly always the same would hide mistakes', async () => {
     const dull = makeGraph({ y: matmul(mul(x, 0), w) }, [x, w]), kernel = checksOf(dull).plan.kernels.at(-1)!;
-    const findings = right(await tune(device, checksOf(dull), targetsOf(checksOf(dull), [kernel.choice!.family], () => false), { budget: 5000 })());
+    const findings = right(await tune(device, targetsOf([checksOf(dull)], [kernel.choice!.family], () => false), { budget: 5000 })());
     expect(findings.at(-1)?.skipped).toContain('there is no exact test for it: on whole numbers');
     for (const family of ['matmul', 'row']) expect(isTelling(await truthFor(programOf(wholeOf(subjectFor(family)))))).toBe(true);
   });
@@ -84,16 +84,17 @@ describe('the exact test', () => {
 describe('the tuner', () => {
   const run = async (budget: number, more: { readonly signal?: AbortSignal; readonly checks?: Checks } = {}): Promise<readonly Finding[]> => {
     const checks = more.checks ?? checksOf();
-    return right(await tune(device, checks, targetsOf(checks, FAMILIES, () => false), { budget, ...(more.signal && { signal: more.signal }) })());
+    return right(await tune(device, targetsOf([checks], FAMILIES, () => false), { budget, ...(more.signal && { signal: more.signal }) })());
   };
 
   test('lists each kind of kernel once, the most work first, without those that are known or of another family', () => {
-    const checks = checksOf(), all = targetsOf(checks, FAMILIES, () => false);
+    const checks = checksOf(), all = targetsOf([checks], FAMILIES, () => false);
     expect(new Set(all.map(({ key }) => key)).size).toBe(all.length);
     expect(all.map(({ work }) => work)).toEqual(all.map(({ work }) => work).sort((a, b) => b - a));
     expect(all.reduce((sum, { uses }) => sum + uses, 0)).toBe(checks.plan.kernels.length);
-    expect(targetsOf(checks, ['matmul'], () => false).map(({ key }) => key)).toEqual(['matmul 32x12x24 f32']);
-    expect(targetsOf(checks, FAMILIES, (key) => key.startsWith('row')).every(({ family }) => family !== 'row')).toBe(true);
+    expect(targetsOf([checks], ['matmul'], () => false).map(({ key }) => key)).toEqual(['matmul 32x12x24 f32']);
+    expect(targetsOf([checks, checks], FAMILIES, () => false).map(({ key, uses, work }) => [key, uses / 2, work / 2])).toEqual(all.map(({ key, uses, work }) => [key, uses, work]));
+    expect(targetsOf([checks], FAMILIES, (key) => key.startsWith('row')).every(({ family }) => family !== 'row')).toBe(true);
   });
 
   test('tries legal candidates that pass, and keeps only what is faster', async () => {

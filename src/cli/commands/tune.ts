@@ -2,10 +2,12 @@
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import { existsSync } from 'node:fs';
+import type { Checks } from '../../../compiler/checks.ts';
 import { type Limits, type Profile, profileOf } from '../../../compiler/profile.ts';
 import type { KernelKey } from '../../../compiler/tuning/key.ts';
 import { candidatesFor, FAMILIES, type Family, type KernelSchedule, showSchedule } from '../../../compiler/tuning/schedules.ts';
 import { schedulesFor, type TuningTable, withEntries } from '../../../compiler/tuning/table.ts';
+import type { ImageSize } from '../../../models/pixnerd/config.ts';
 import { ofDeviceError } from '../../backend/wgsl.ts';
 import { checkWritable } from '../../files/atomic.ts';
 import type { DeviceError } from '../../runtime/errors.ts';
@@ -18,7 +20,7 @@ import { flag, optional, withDefault } from '../arguments.ts';
 import { command, type Terminal } from '../command.ts';
 import { INTERRUPTED, settle, stop } from '../failure.ts';
 import { NUMBER_OPTIONS, numbersOf } from '../numbers.ts';
-import { planned, presets, type Source, sourceIn, sourceOfPreset } from '../planning.ts';
+import { planned, plannedRun, presets, type Source, sourceIn, sourceOfPreset } from '../planning.ts';
 import { makeProgress } from '../progress.ts';
 import { choice, duration, positive, size, text } from '../readers.ts';
 import { suggestion } from '../suggest.ts';
@@ -89,6 +91,22 @@ const keep = async (path: string, adapter: string, findings: readonly Finding[],
 const knownKeys = (table_: TuningTable, adapter: string, limits: Limits): ReadonlySet<KernelKey> =>
   new Set(schedulesFor([{ by: 'shipped', table: SHIPPED }, { by: 'cache', table: table_ }], adapter, limits).tuned.keys());
 
+interface Plans {
+  readonly plans: readonly Checks[];
+  readonly imageSize: ImageSize;
+}
+type Planning = Parameters<typeof planned>;
+
+const forwardPlans = (source: Source, wanted: Planning[1], options: Planning[2]): Plans => {
+  const { made, imageSize } = planned(source, wanted, options);
+  return { plans: [made.checks!], imageSize }; // callers ask for them, here and below
+};
+
+const samplingPlans = (source: Source, wanted: Planning[1], options: Planning[2]): Plans => {
+  const { programs, imageSize } = plannedRun(source, wanted, options);
+  return { plans: programs.map(({ made }) => made.checks!), imageSize };
+};
+
 /** Milliseconds. */
 const USUAL_BUDGET = 60_000;
 
@@ -100,6 +118,7 @@ export const tuneCommand = command({
     budget: optional(duration, 'time to spend; the most expensive kernels come first (default 60s)'),
     size: optional(size, 'height x width of an image (default: as the file says, else 256 for patch 16)'),
     batch: withDefault(positive, 1, 'images at once'),
+    sampling: flag('instead of one forward: the programs of a guided sampling run, whose kernels work on both halves'),
     adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU'),
     family: optional(choice(...FAMILIES), 'one family of kernels only'),
     again: flag('also kernels that were tuned before'),
@@ -115,19 +134,21 @@ export const tuneCommand = command({
     'Exit code: 0 done, 2 the model cannot be run, 130 interrupted.',
   examples: [
     ['pixnerd tune fashion --budget 5min', 'the small trained model that comes with the package'],
+    ['pixnerd tune fashion --sampling --batch 16', 'for `pixnerd sample` with guidance and 16 images at once'],
     ['pixnerd tune c2i-L --dry-run', 'which kinds of kernels there are, and how many candidates each has'],
     ['pixnerd tune c2i-L --size 64 --family matmul --out tuning.json', 'matrix products only, into a file of its own'],
   ],
-  run: async ({ values: { budget = USUAL_BUDGET, size: imageSize, batch, adapter, family, again, 'dry-run': dryRun, out: path, json, ...numbers }, operands: [model] }, terminal) => {
+  run: async ({ values: { budget = USUAL_BUDGET, size: imageSize, batch, sampling, adapter, family, again, 'dry-run': dryRun, out: path, json, ...numbers }, operands: [model] }, terminal) => {
     const source = await sourceFor(model!), file = path ?? cachePath(); // the operand must be there
     const before = await settle(readTableFile(file));
     if (path !== undefined && !dryRun) await settle(checkWritable(path));
     const { device, notice } = await settled(openNodeDevice(adapter));
     const profile = profileOf(device.profile.class, device.profile.limits, device.profile.features), fingerprint = fingerprintOf(device.profile);
-    const { made, imageSize: planSize } = planned(source, { size: imageSize, batch }, { ...numbersOf(numbers), profile, verify: true });
+    const wanted = { size: imageSize, batch }, compileOptions = { ...numbersOf(numbers), profile, verify: true };
+    const { plans, imageSize: planSize } = sampling ? samplingPlans(source, wanted, compileOptions) : forwardPlans(source, wanted, compileOptions);
     if (!json) terminal.note(`${notice}; ${source.name} at ${planSize.height} x ${planSize.width}, batch ${batch}`);
     const known = again ? new Set<KernelKey>() : knownKeys(before, fingerprint, profile.limits), families: readonly Family[] = family === undefined ? FAMILIES : [family];
-    const targets = targetsOf(made.checks!, families, (key) => known.has(key)); // asked for
+    const targets = targetsOf(plans, families, (key) => known.has(key));
     if (dryRun || targets.length === 0) {
       if (targets.length === 0) terminal.note(`there is nothing to tune${known.size === 0 ? '' : ': every kind of kernel is in a table (--again measures them anew)'}`);
       else for (const line of table(targetRows(targets, profile), [1, 2, 3])) terminal.out(line);
@@ -142,7 +163,7 @@ export const tuneCommand = command({
       last = seconds;
     };
     const options = { budget, signal: terminal.signal, onProgress };
-    const findings = await settled(tune(device, made.checks!, targets, options)).finally(progress.end);
+    const findings = await settled(tune(device, targets, options)).finally(progress.end);
     device.destroy();
     await keep(file, fingerprint, findings, terminal);
     for (const line of refusalNotes(findings)) terminal.note(line);

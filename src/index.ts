@@ -23,7 +23,8 @@ export { PRECISIONS, WEIGHT_FORMATS, type Numbers, type Precision, type WeightFo
 export { profileOf, PROFILES, type Limits, type Profile } from '../compiler/profile.ts';
 export { summarize, type Program, type ProgramSummary } from '../compiler/program.ts';
 export { SCHEDULES, type Schedule } from '../compiler/schedule.ts';
-export { parseTable, printTable, readTable, schedulesFor, type Tuned, type TunedSchedules, type TuningEntry, type TuningTable } from '../compiler/tuning/table.ts';
+export { FAMILIES, showSchedule, type Family, type KernelSchedule } from '../compiler/tuning/schedules.ts';
+export { EMPTY_TABLE, parseTable, printTable, readTable, schedulesFor, withEntries, type Tuned, type TunedSchedules, type TuningEntry, type TuningTable } from '../compiler/tuning/table.ts';
 export { printKernels } from '../compiler/kernels/print.ts';
 export { evaluate, evaluateBounded } from '../compiler/reference/evaluate.ts';
 export { compareWithBound } from '../compiler/reference/compare.ts';
@@ -87,6 +88,8 @@ export { describeProblems, passed, type Culprit, type Difference, type TensorRep
 export { fingerprintOf } from './tuning/fingerprint.ts';
 export { tuningHere } from './tuning/here.ts';
 export { tuningFor } from './tuning/tables.ts';
+export { cachePath, readTableFile, writeTableFile } from './tuning/cache.ts';
+export { entriesOf, targetsOf, tune, type Finding, type Target, type TuneOptions } from './tuning/tune.ts';
 
 // what the compiler tells (DEBUG=1..5)
 export { setDebug } from './debug.ts';

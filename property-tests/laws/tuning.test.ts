@@ -68,7 +68,7 @@ describe('the whole form', () => {
       fc.asyncProperty(programs(), async ({ graph }) => {
         const { graph: whole, tooLarge } = wholeForm(graph);
         fc.pre(!tooLarge);
-        const feeds = Object.fromEntries([...whole.inputs, ...whole.parameters].map((node, i) => [inputName(node), elementsFor(node.dtype, (node.shape as readonly number[]).reduce((a, b) => a * b, 1), i, 'whole')]));
+        const feeds = Object.fromEntries([...whole.inputs, ...whole.parameters].map((node, i) => [inputName(node), elementsFor(node.dtype, (node.shape as readonly number[]).reduce((a, b) => a * b, 1), i, 'sums')]));
         const want = evaluate(whole, feeds), got = await runProgram(target, compiledAsWritten(whole, { profile: target.profile }).program, feeds);
         for (const [name, { data, dtype }] of Object.entries(want)) {
           if (dtype !== 'f32') continue; // integers wrap, which is exact too

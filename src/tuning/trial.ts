@@ -20,7 +20,7 @@ import type { Device } from '../runtime/device.ts';
 import { type DeviceError, fail } from '../runtime/errors.ts';
 import { load, type Session } from '../runtime/session.ts';
 import { type DeviceTensor, upload } from '../runtime/tensor.ts';
-import { elementsFor } from './whole.ts';
+import { elementsFor, type Form } from './whole.ts';
 
 /** The value of a task; its error is thrown as the runtime throws its own. */
 export const settled = async <A>(task: TaskEither<DeviceError, A>): Promise<A> => {
@@ -36,13 +36,13 @@ export interface Feeds {
   readonly dispose: () => void;
 }
 
-/** Data for everything that a program reads: whole numbers, or plain ones between -1 and 1. */
-export const feedsFor = async (device: Device, { step, checks }: Alone, kind: 'whole' | 'plain'): Promise<Feeds> => {
+/** Data for everything that a program reads: for a whole form, or plain numbers between -1 and 1. */
+export const feedsFor = async (device: Device, { step, checks }: Alone, kind: Form | 'plain'): Promise<Feeds> => {
   const onDevice: Record<string, DeviceTensor> = {}, here = new Map<string, ArrayLike<number>>();
   for (const id of step.reads) {
     const { dtype, elements, node } = checks.plan.tensors.get(id)!, data = elementsFor(dtype as DType, elements, id + 1, kind); // int8 weights are refused before
     onDevice[portOf(id)] = await settled(upload(device, [elements], dtype as DType, data));
-    here.set(portOf(id), kind === 'whole' ? data : Float64Array.from(data, (x) => roundedTo(x, { dtype: dtype === 'i8' ? node.dtype : dtype })));
+    here.set(portOf(id), kind !== 'plain' ? data : Float64Array.from(data, (x) => roundedTo(x, { dtype: dtype === 'i8' ? node.dtype : dtype })));
   }
   return { onDevice, here, dispose: () => Object.values(onDevice).forEach((tensor) => tensor.dispose()) };
 };
@@ -57,9 +57,9 @@ export const resultOf = async (session: Session, { result }: Alone, { onDevice }
   }
 };
 
-/** What is known of the right answer. */
+/** What is known of the right answer; `softmax`: up to one quotient. */
 export interface Truth {
-  readonly kind: 'whole' | 'plain';
+  readonly kind: Form | 'plain';
   readonly feeds: Feeds;
   readonly places: Places;
   /** By the reference, at the places. */
@@ -95,6 +95,9 @@ export const isTelling = ({ expected: { value } }: Truth): boolean => {
   return Math.max(...counts.values()) <= Math.max(1, MOST_EQUAL * value.length);
 };
 
+/** What a quotient may be off, of its size. */
+const QUOTIENT = 2 ** -20;
+
 const firstPlace = (count: number, isWrong: (i: number) => boolean): number => {
   for (let i = 0; i < count; i++) if (isWrong(i)) return i;
   return -1;
@@ -104,10 +107,10 @@ const firstPlace = (count: number, isWrong: (i: number) => boolean): number => {
 export const mistakeIn = (got: ArrayLike<number>, { kind, places, expected, all }: Truth): string | undefined => {
   const isOff = (i: number): boolean => {
     const [g, e, bound] = [got[places[i]!]!, expected.value[i]!, expected.error[i]!];
-    return kind === 'whole' ? g !== e : Number.isFinite(e) && Number.isFinite(bound) && !(Math.abs(g - e) <= bound);
+    return kind === 'sums' ? g !== e : kind === 'softmax' ? !(Math.abs(g - e) <= QUOTIENT * Math.abs(e)) : Number.isFinite(e) && Number.isFinite(bound) && !(Math.abs(g - e) <= bound);
   };
   const off = firstPlace(places.length, isOff);
-  if (off >= 0) return `element ${places[off]} is ${got[places[off]!]}, the reference says ${expected.value[off]}${kind === 'whole' ? '' : ` ± ${expected.error[off]}`}`;
+  if (off >= 0) return `element ${places[off]} is ${got[places[off]!]}, the reference says ${expected.value[off]}${kind === 'plain' ? ` ± ${expected.error[off]}` : ''}`;
   if (all === undefined) return undefined;
   const differs = firstPlace(all.length, (i) => got[i] !== all[i]);
   return differs < 0 ? undefined : `element ${differs} is ${got[differs]}, by the heuristic's kernel ${all[differs]}`;

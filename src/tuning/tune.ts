@@ -93,10 +93,10 @@ interface Bench {
 }
 
 /** Prepares a target, or says why it cannot be tuned. */
-const benchFor = async (device: Device, { checks, kernel }: Target): Promise<Bench | string> => {
+const benchFor = async (device: Device, { checks, kernel, family }: Target): Promise<Bench | string> => {
   const subject = subjectOf(checks, kernel);
   if (typeof subject === 'string') return subject;
-  const form = wholeForm(subject.graph), whole = withGraph(subject, form.graph);
+  const kind = family === 'stream' ? 'softmax' : 'sums', form = wholeForm(subject.graph, kind), whole = withGraph(subject, form.graph);
   if (form.tooLarge) return 'its sums have too many terms to be exact';
   const plain = aloneWith(subject), exactly = aloneWith(whole);
   if (typeof plain === 'string') return plain;
@@ -109,9 +109,9 @@ const benchFor = async (device: Device, { checks, kernel }: Target): Promise<Ben
   };
   const dispose = (): void => opened.forEach((one) => one.dispose());
   try {
-    const wholeFeeds = keep(await feedsFor(device, exactly, 'whole')), feeds = keep(await feedsFor(device, plain, 'plain'));
+    const wholeFeeds = keep(await feedsFor(device, exactly, kind)), feeds = keep(await feedsFor(device, plain, 'plain'));
     const session = keep(await settled(load(device, exactly.step.program)));
-    const exact: Truth = { ...truthOf(exactly, wholeFeeds, 'whole'), all: await resultOf(session, exactly, wholeFeeds) };
+    const exact: Truth = { ...truthOf(exactly, wholeFeeds, kind), all: await resultOf(session, exactly, wholeFeeds) };
     if (!isTelling(exact)) {
       dispose();
       return 'there is no exact test for it: on whole numbers nearly all of its result is the same';
@@ -188,7 +188,7 @@ const tuneOn = async (bench: Bench, target: Target, candidates: readonly KernelS
       if (isFaster(times) && times.other / times.base < (best?.ratio ?? 1)) best = { schedule, plain, ratio: times.other / times.base };
     } catch (thrown) {
       if (isFatal(thrown)) throw thrown;
-      refused.push({ schedule, reason: thrown instanceof Error ? thrown.message : String(thrown) });
+      refused.push({ schedule, reason: messageOf(thrown) });
     }
   }
   const last = best && (await measured(bench, best.plain, LAST_ROUNDS));
@@ -198,8 +198,16 @@ const tuneOn = async (bench: Bench, target: Target, candidates: readonly KernelS
 
 const notTried = ({ key, uses }: Target, skipped: string): Finding => ({ key, uses, heuristic: undefined, better: undefined, tried: 0, candidates: 0, refused: [], skipped });
 
+const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
+
 const tuneTarget = async (device: Device, target: Target, clock: Clock): Promise<Finding> => {
-  const bench = await benchFor(device, target);
+  let bench: Bench | string;
+  try {
+    bench = await benchFor(device, target);
+  } catch (thrown) {
+    if (isFatal(thrown)) throw thrown;
+    bench = messageOf(thrown); // too little memory for it, say
+  }
   if (typeof bench === 'string') return notTried(target, bench);
   try {
     return await tuneOn(bench, target, candidatesFor(bench.heuristic, bench.subject.options.profile), clock);
@@ -236,7 +244,10 @@ const byTime = async (device: Device, targets: readonly Target[], isOver: () => 
   const times = new Map<Target, number>();
   for (const target of targets) {
     if (isOver()) break;
-    const microseconds = await surveyed(device, target);
+    const microseconds = await surveyed(device, target).catch((thrown: unknown) => {
+      if (isFatal(thrown)) throw thrown;
+      return undefined; // its own turn will say why
+    });
     if (microseconds !== undefined) times.set(target, microseconds * target.uses);
   }
   const [time, work] = [[...times.values()], [...times.keys()].map((target) => target.work)].map((all) => all.reduce((a, b) => a + b, 0)) as [number, number];

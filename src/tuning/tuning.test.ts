@@ -7,19 +7,21 @@ import type { Checks } from '../../compiler/checks.ts';
 import { compile } from '../../compiler/compile.ts';
 import { type Profile, profileOf } from '../../compiler/profile.ts';
 import { type Alone, aloneWith, type Subject, subjectOf, withGraph } from '../../compiler/tuning/alone.ts';
+import { SCHEDULES, withinLimits } from '../../compiler/schedule.ts';
 import { candidatesFor, FAMILIES, whyIllegal } from '../../compiler/tuning/schedules.ts';
 import { EMPTY_TABLE, readTable, type TuningTable, withEntries } from '../../compiler/tuning/table.ts';
 import { type Graph, makeGraph } from '../../dsl/graph/graph.ts';
-import { input, literal, matmul, mul, parameter, rmsNorm, silu, softmax } from '../../dsl/index.ts';
+import { attention, input, literal, matmul, mul, parameter, rmsNorm, silu, softmax } from '../../dsl/index.ts';
 import { OPS, type OpTable } from '../../dsl/ops/table.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import { inFolder } from '../files/test-folder.ts';
 import type { Device } from '../runtime/device.ts';
 import { openNodeDevice } from '../runtime/node.ts';
+import { load } from '../runtime/session.ts';
 import { cachePath, readTableFile, writeTableFile } from './cache.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { SHIPPED, tuningFor } from './tables.ts';
-import { feedsFor, isTelling, mistakeOf, type Truth, truthOf } from './trial.ts';
+import { type Feeds, feedsFor, isTelling, mistakeIn, mistakeOf, resultOf, type Truth, truthOf } from './trial.ts';
 import { entriesOf, type Finding, targetsOf, tune } from './tune.ts';
 import { wholeForm } from './whole.ts';
 
@@ -51,9 +53,18 @@ const programOf = (...args: Parameters<typeof aloneWith>): Alone => {
   return made;
 };
 
+const runOf = async (alone: Alone, feeds: Feeds): Promise<ArrayLike<number>> => {
+  const session = right(await load(device, alone.step.program)());
+  try {
+    return await resultOf(session, alone, feeds);
+  } finally {
+    session.dispose();
+  }
+};
+
 describe('the exact test', () => {
   const wholeOf = (subject: Subject): Subject => withGraph(subject, wholeForm(subject.graph).graph);
-  const truthFor = async (alone: Alone): Promise<Truth> => truthOf(alone, await feedsFor(device, alone, 'whole'), 'whole');
+  const truthFor = async (alone: Alone): Promise<Truth> => truthOf(alone, await feedsFor(device, alone, 'sums'), 'sums');
 
   test('has the kernel of the same key, with its prologue and epilogue, and accepts every candidate', async () => {
     for (const family of ['matmul', 'row']) {
@@ -78,6 +89,25 @@ describe('the exact test', () => {
     expect(await mistakeOf(device, wrong, truth)).toMatch(/^element \d+ is -?\d+, the reference says -?\d+$/);
     const all = Float32Array.from({ length: 240 }, () => 0);
     expect(await mistakeOf(device, programOf(whole), { ...truth, places: new Int32Array(0), all })).toMatch(/^element \d+ is -?\d+, by the heuristic's kernel 0$/);
+  });
+});
+
+describe('streamed attention', () => {
+  const [q, k, v] = [input('q', [2, 40, 16]), input('k', [2, 24, 16]), input('v', [2, 24, 16])];
+  const masked = makeGraph({ y: attention(q, k, v, { causal: true }) }, [q, k, v]);
+  const subject = (): Subject => subjectFor('stream', right(compile(masked, { profile, schedule: withinLimits(SCHEDULES.gpu, profile.limits), verify: true })).checks);
+
+  test('has an exact test as well: weights are 0 or 1, before one quotient', async () => {
+    const own = subject(), whole = withGraph(own, wholeForm(own.graph, 'softmax').graph), alone = programOf(whole), feeds = await feedsFor(device, alone, 'softmax');
+    expect(alone.kernels.map(({ choice }) => choice?.key)).toEqual(['stream 2*64x32x16x16 f32']);
+    const truth = truthOf(alone, feeds, 'softmax'), got = await runOf(alone, feeds);
+    expect([isTelling(truth), mistakeIn(got, truth)]).toEqual([true, undefined]);
+    for (const candidate of candidatesFor(alone.kernels[0]!.choice!, profile).slice(0, 4)) {
+      const other = programOf(whole, candidate);
+      expect(await mistakeOf(device, other, { ...truth, all: got })).toBeUndefined();
+    }
+    const sum: OpTable['sum'] = { ...OPS.sum, lower: (site) => S.add(OPS.sum.lower(site), S.constant(1, 'f32')) };
+    expect(await mistakeOf(device, programOf({ ...whole, options: { ...whole.options, table: { ...OPS, sum } } }), truth)).toContain('the reference says');
   });
 });
 

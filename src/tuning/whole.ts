@@ -4,6 +4,9 @@
  * Ops that round (exp, rsqrt, a quotient) become ones of the same operands that do not, and that are never 0, so that they hide nothing;
  * constants become small whole numbers; and what could grow beyond what the dtype holds exactly is cut to -1 .. 1 first. Invariant: fed with -1, 0 and 1, every value on the way is a whole
  * number that its dtype holds, whatever the order of evaluation. So kernels are equal to the last bit, or one of them is wrong.
+ *
+ * A streamed softmax is no stream without its exp and its quotient, so its form keeps them. It is fed with multiples of 1024: scores then
+ * differ by 0 or by so much that every weight is 1 or 0 exactly, and all but the last quotient is whole.
  */
 import { type DType, isFloat } from '../../dsl/dtype.ts';
 import { apply } from '../../dsl/graph/apply.ts';
@@ -41,8 +44,15 @@ const stepOf = ({ node }: Sized): Sized => ({ most: 3, node: of2('add', of2('min
 
 const small = (x: number): number => (Number.isInteger(x) && Math.abs(x) <= 2 ? x : x < 0 ? -1 : 1);
 
-const wholeSource = (node: Node): Sized | undefined => {
+/** What is kept as it is: `softmax` keeps exp and quotients, and constants so large that they can only be masks. */
+export type Form = 'sums' | 'softmax';
+const MASK = 2 ** 30;
+/** What whole data is multiplied by: exp(-1024) is 0. */
+const SCALE: Readonly<Record<Form, number>> = { sums: 1, softmax: 1024 };
+
+const wholeSource = (node: Node, form: Form): Sized | undefined => {
   const { op, attributes, dtype } = node;
+  if (op === 'constant' && form === 'softmax' && Math.abs(numberAttribute(attributes, 'value')) >= MASK) return { node, most: 1 };
   if (op === 'constant') {
     const value = isFloat(dtype) ? small(numberAttribute(attributes, 'value')) : numberAttribute(attributes, 'value');
     return { most: Math.abs(value), node: apply('constant', [], { ...attributes, value }) };
@@ -54,7 +64,7 @@ const wholeSource = (node: Node): Sized | undefined => {
   if (op === 'iota') return { node, most: dimAttribute(attributes, 'length') as number }; // sizes are bound
   if (op === 'size') return { node, most: dimAttribute(attributes, 'dim') as number };
   if (op === 'nearestIndex') return { node, most: dimAttribute(attributes, 'from') as number };
-  return node.inputs.length === 0 ? { node, most: 1 } : undefined;
+  return node.inputs.length === 0 ? { node, most: SCALE[form] } : undefined;
 };
 
 /** How many products one element of an einsum is the sum of. */
@@ -71,15 +81,19 @@ const growth = (node: Node, sizes: readonly number[]): number => {
     case 'mul': return a * b;
     case 'sum': return (a * countOf(sizesOf(node.inputs[0]!))) / Math.max(1, countOf(sizesOf(node)));
     case 'einsum': return a * b * productsOf(node);
+    case 'exp': return 1;
+    case 'div': return a;
     case 'pad': return Math.max(a, Math.abs(numberAttribute(node.attributes, 'value')));
     default: return Math.max(0, ...sizes);
   }
 };
 
-const wholeNode = (node: Node, inputs: readonly Sized[]): Sized => {
-  const source = wholeSource(node);
+const KEPT: Readonly<Record<Form, ReadonlySet<string>>> = { sums: new Set(), softmax: new Set(['exp', 'div']) };
+
+const wholeNode = (node: Node, inputs: readonly Sized[], form: Form): Sized => {
+  const source = wholeSource(node, form);
   if (source !== undefined) return source;
-  const rounds = isFloat(node.dtype) && definitionOf(node.op).traits.elementwise && !WHOLE.has(node.op);
+  const rounds = isFloat(node.dtype) && definitionOf(node.op).traits.elementwise && !WHOLE.has(node.op) && !KEPT[form].has(node.op);
   if (rounds && inputs.length === 1) return stepOf(inputs[0]!);
   const [op, operands] = rounds ? ['mul', inputs.map((x, i) => (i === 0 ? x : stepOf(x)))] as const : [node.op, inputs] as const;
   const attributes = op !== node.op ? {} : op === 'pad' && isFloat(node.dtype) ? { ...node.attributes, value: small(numberAttribute(node.attributes, 'value')) } : node.attributes;
@@ -87,7 +101,7 @@ const wholeNode = (node: Node, inputs: readonly Sized[]): Sized => {
     const whole = apply(op, from.map((x) => x.node), attributes);
     return { node: whole, most: growth(whole, from.map(({ most }) => most)) };
   };
-  const first = made(operands), largest = LARGEST[node.dtype];
+  const first = made(operands), largest = LARGEST[node.dtype] * (form === 'softmax' && isFloat(node.dtype) ? SCALE.softmax ** 2 : 1); // products of multiples are multiples
   return first.most <= largest ? first : made(operands.map(cut));
 };
 
@@ -98,12 +112,12 @@ export interface WholeForm {
 }
 
 /** The whole form of a graph with bound sizes. */
-export const wholeForm = (graph: Graph): WholeForm => {
+export const wholeForm = (graph: Graph, form: Form = 'sums'): WholeForm => {
   const image = new Map<Node, Sized>();
-  for (const node of nodesOf(graph)) image.set(node, inScopeOf(node, () => wholeNode(node, node.inputs.map((input) => image.get(input)!))));
+  for (const node of nodesOf(graph)) image.set(node, inScopeOf(node, () => wholeNode(node, node.inputs.map((input) => image.get(input)!), form)));
   return {
     graph: { ...graph, outputs: graph.outputs.map(({ name, node }) => ({ name, node: image.get(node)!.node })) },
-    tooLarge: [...image.values()].some(({ node, most }) => isFloat(node.dtype) && most > LARGEST[node.dtype]),
+    tooLarge: [...image.values()].some(({ node, most }) => isFloat(node.dtype) && most > LARGEST[node.dtype] * SCALE[form] ** 2),
   };
 };
 
@@ -118,10 +132,10 @@ const fractions = (seed: number): (() => number) => {
   };
 };
 
-/** What a tensor is fed with. Whole numbers are exact in every dtype; indices stay inside the smallest table. */
-export const elementsFor = (dtype: DType, count: number, seed: number, kind: 'whole' | 'plain'): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> => {
+/** What a tensor is fed with: for a form, or plain numbers. Whole numbers are exact in every dtype; indices stay inside the smallest table. */
+export const elementsFor = (dtype: DType, count: number, seed: number, kind: Form | 'plain'): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> => {
   const next = fractions(seed), of = (low: number, steps: number): number => low + Math.floor(next() * steps);
   if (dtype === 'i32') return Int32Array.from({ length: count }, () => of(0, 2));
   if (dtype === 'u32' || dtype === 'bool') return Uint32Array.from({ length: count }, () => of(0, 2));
-  return Float32Array.from({ length: count }, () => (kind === 'whole' ? of(-1, 3) : 2 * next() - 1));
+  return Float32Array.from({ length: count }, () => (kind === 'plain' ? 2 * next() - 1 : SCALE[kind] * of(-1, 3)));
 };

@@ -76,8 +76,8 @@ const featureErrors = (graph: Graph, profile: Profile, numbers: Numbers): readon
 
 const choiceErrors = (numbers: Numbers): readonly CompileError[] => numberMistakes(numbers).map((message) => ({ kind: 'program', message }));
 
-const tuningErrors = (tuned: TunedSchedules | undefined, { limits }: Profile): readonly CompileError[] => [...(tuned ?? [])].flatMap(([key, schedule]): readonly CompileError[] => {
-  const illegal = whyIllegal(schedule, limits);
+const tuningErrors = (tuned: TunedSchedules | undefined, profile: Profile): readonly CompileError[] => [...(tuned ?? [])].flatMap(([key, schedule]): readonly CompileError[] => {
+  const illegal = whyIllegal(schedule, profile);
   return illegal === undefined ? [] : [{ kind: 'limit', message: `the tuned schedule of '${key}' does not fit the adapter: ${illegal}` }];
 });
 

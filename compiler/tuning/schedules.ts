@@ -5,7 +5,7 @@
  * validated and carried along without a word here.
  */
 import type { Profile } from '../profile.ts';
-import { legalMatmul, MATMUL_CANDIDATES, type MatmulSchedule, type RowSchedule, type Schedule, SCHEDULES, stagedBytes, type StreamSchedule, type WorkgroupLimits } from '../schedule.ts';
+import { type BroadcastTile, LEAST_SUBGROUP, legalMatmul, MATMUL_CANDIDATES, type MatmulSchedule, type RowSchedule, type Schedule, SCHEDULES, stagedBytes, type StreamSchedule, type WorkgroupLimits } from '../schedule.ts';
 
 export interface ElementwiseSchedule {
   /** Threads of a workgroup. */
@@ -25,25 +25,33 @@ export const FAMILIES = ['matmul', 'row', 'elementwise', 'stream'] as const sati
 export type KernelSchedule = { readonly [F in Family]: { readonly family: F; readonly schedule: Families[F] } }[Family];
 
 /** A record of each family: its fields are the fields. */
-const SAMPLES: { readonly [F in Family]: Families[F] } = { matmul: SCHEDULES.gpu.matmul, row: SCHEDULES.gpu.row, elementwise: { workgroup: 64 }, stream: SCHEDULES.gpu.stream! }; // GPUs have one
+const SAMPLES: { readonly [F in Family]: Families[F] } = { matmul: SCHEDULES.cpu.matmul, row: SCHEDULES.gpu.row, elementwise: { workgroup: 64 }, stream: SCHEDULES.gpu.stream! }; // GPUs have one
 
 type Fields = Readonly<Record<string, unknown>>;
 const isRecord = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
-const typeOf = (value: unknown): string => (Array.isArray(value) ? `a list of ${value.length} numbers` : typeof value === 'number' ? 'a number' : typeof value === 'string' ? 'a text' : typeof value);
-const isAlike = (value: unknown, sample: unknown): boolean => Array.isArray(sample)
-  ? Array.isArray(value) && value.length === sample.length && value.every((item) => Number.isInteger(item) && item > 0)
-  : typeof value === typeof sample && (typeof value !== 'number' || (Number.isInteger(value) && value >= 0));
+const isWhole = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0; // isInteger is false for what is no number
+const typeOf = (value: unknown): string => (Array.isArray(value) ? `a list of ${value.length} numbers` : typeof value === 'number' ? 'a number' : 'a text');
+/** Fields that may be left out. */
+const OPTIONAL: ReadonlySet<string> = new Set(['broadcast']);
 
-/** What is wrong with the fields of a record. */
-export const fieldMistakes = (family: Family, value: unknown): readonly string[] => {
-  if (!isRecord(value)) return ['it must be a record of its fields'];
-  const sample = SAMPLES[family] as unknown as Fields; // records of plain data
+const recordMistakes = (value: unknown, sample: Fields, what: string): readonly string[] => {
+  if (!isRecord(value)) return [`${what} must be a record of ${Object.keys(sample).join(', ')}`];
+  const isGiven = (name: string): boolean => Object.hasOwn(value, name) && (value[name] !== undefined || !OPTIONAL.has(name));
   return [
-    ...Object.keys(value).filter((name) => !Object.hasOwn(sample, name)).map((name) => `unknown field '${name}'; a ${family} schedule has ${Object.keys(sample).join(', ')}`),
-    ...Object.keys(sample).flatMap((name) => (!Object.hasOwn(value, name) ? [`the field '${name}' is missing`]
-      : isAlike(value[name], sample[name]) ? [] : [`'${name}' is ${JSON.stringify(value[name])}; it must be ${typeOf(sample[name])}`])),
+    ...Object.keys(value).filter((name) => !Object.hasOwn(sample, name)).map((name) => `unknown field '${name}'; ${what} has ${Object.keys(sample).join(', ')}`),
+    ...Object.entries(sample).flatMap(([name, like]) => {
+      const field = value[name];
+      if (!isGiven(name)) return OPTIONAL.has(name) ? [] : [`the field '${name}' is missing`];
+      if (isRecord(like)) return recordMistakes(field, like, `'${name}'`);
+      const isRight = Array.isArray(like) ? Array.isArray(field) && field.length === like.length && field.every((item) => isWhole(item) && item > 0)
+        : typeof like === 'number' ? isWhole(field) : typeof field === typeof like;
+      return isRight ? [] : [`'${name}' is ${JSON.stringify(field)}; it must be ${typeOf(like)}`];
+    }),
   ];
 };
+
+/** What is wrong with the fields of a record. */
+export const fieldMistakes = (family: Family, value: unknown): readonly string[] => recordMistakes(value, SAMPLES[family] as unknown as Fields, `a ${family} schedule`); // records of plain data
 
 const isPowerOfTwo = (n: number): boolean => n >= 1 && Number.isInteger(Math.log2(n));
 
@@ -59,14 +67,25 @@ const threadsFit = (threads: number, limits: WorkgroupLimits): readonly [boolean
   return [threads >= 1 && threads <= most, `a workgroup has ${threads} threads, but the adapter allows 1 to ${most}`];
 };
 
+/** What a schedule asks of an adapter. */
+export type Adapter = Pick<Profile, 'class' | 'limits' | 'features'>;
+
+const broadcastFails = ({ rows, columns, threads }: BroadcastTile, { limits, features }: Pick<Adapter, 'limits' | 'features'>): string | undefined => firstFailing([
+  [features.includes('subgroups'), "its rows are shared in subgroups, but the adapter lacks the feature 'subgroups'"],
+  [[rows, columns, threads].every(isPowerOfTwo) && rows >= LEAST_SUBGROUP && threads >= LEAST_SUBGROUP, `rows and threads that share them must be powers of two, from ${LEAST_SUBGROUP} on`],
+  [rows * columns <= MOST_SUMS, `a tile of ${rows} x ${columns} needs ${rows * columns} sums a thread; ${MOST_SUMS} is the most`],
+  threadsFit(threads, limits),
+]);
+
 /** Why an adapter could not run a kernel by that schedule, or why none is made by it; undefined where it is legal. */
-export const whyIllegal = ({ family, schedule }: KernelSchedule, limits: WorkgroupLimits): string | undefined => {
+export const whyIllegal = ({ family, schedule }: KernelSchedule, adapter: Pick<Adapter, 'limits' | 'features'>): string | undefined => {
+  const { limits } = adapter;
   const [mistake] = fieldMistakes(family, schedule);
   if (mistake !== undefined) return mistake;
   switch (family) {
     case 'matmul': {
       const { rows, columns, depth, workgroup: [x, y], staging, sharedBytes } = schedule, bytes = staging === 'none' ? 0 : Math.max(sharedBytes, stagedBytes(schedule));
-      return firstFailing([
+      return (schedule.broadcast && broadcastFails(schedule.broadcast, adapter)) ?? firstFailing([
         [[rows, columns, depth, x, y].every(isPowerOfTwo), `rows, columns, depth and workgroup must be powers of two`],
         [depth <= 4, `depth is ${depth}, but vectors have 4 elements at most`],
         [rows * columns <= MOST_SUMS, `a tile of ${rows} x ${columns} needs ${rows * columns} sums a thread; ${MOST_SUMS} is the most`],
@@ -108,16 +127,22 @@ const combinations = <A extends object>(base: A, ranges: Ranges<A>): readonly A[
     .reduce<readonly A[]>((made, [field, values]) => made.flatMap((one) => values.map((value) => ({ ...one, [field]: value }))), [base]);
 
 const text = (value: unknown): string => JSON.stringify(value);
-const differences = (a: object, b: object): number => Object.entries(a).filter(([field, value]) => text(value) !== text((b as Fields)[field])).length;
+const differences = (a: object, b: object): number => Object.keys({ ...a, ...b }).filter((field) => text((a as Fields)[field]) !== text((b as Fields)[field])).length;
 
 /** The most candidates of a family. */
 const MOST_CANDIDATES = 60;
 
+/** Rows that subgroups share, for software adapters: lavapipe is the one that gains by it. */
+const BROADCASTS: readonly BroadcastTile[] = [16, 8, 4].flatMap((rows) => [4, 8].flatMap((columns) => [32, 16, 64].map((threads) => ({ rows, columns, threads }))));
+
+const matmulCandidates = (heuristic: MatmulSchedule, { class: adapterClass }: Adapter): readonly MatmulSchedule[] =>
+  adapterClass === 'gpu' ? MATMUL_CANDIDATES.gpu : [...BROADCASTS.map((broadcast) => ({ ...heuristic, broadcast })), ...MATMUL_CANDIDATES.cpu];
+
 /** What a tuner tries instead of the heuristic's schedule: legal, at most 60, those that differ in the fewest fields first. */
-export const candidatesFor = (heuristic: KernelSchedule, { class: adapterClass, limits }: Pick<Profile, 'class' | 'limits'>): readonly KernelSchedule[] => {
-  const { family, schedule } = heuristic, all = family === 'matmul' ? MATMUL_CANDIDATES[adapterClass] : combinations<object>(schedule, RANGES[family]);
+export const candidatesFor = (heuristic: KernelSchedule, adapter: Adapter): readonly KernelSchedule[] => {
+  const { family, schedule } = heuristic, all = family === 'matmul' ? matmulCandidates(schedule, adapter) : combinations<object>(schedule, RANGES[family]);
   return all.map((made) => ({ family, schedule: made }) as KernelSchedule) // the same record with other values
-    .filter((candidate) => differences(candidate.schedule, schedule) > 0 && whyIllegal(candidate, limits) === undefined)
+    .filter((candidate) => text(candidate.schedule) !== text(schedule) && whyIllegal(candidate, adapter) === undefined)
     .map((candidate, i) => ({ candidate, i, far: differences(candidate.schedule, schedule) })).sort((a, b) => a.far - b.far || a.i - b.i)
     .slice(0, MOST_CANDIDATES).map(({ candidate }) => candidate);
 };
@@ -137,7 +162,8 @@ export const withSchedule = (whole: Schedule, { family, schedule }: KernelSchedu
 export const showSchedule = ({ family, schedule }: KernelSchedule): string => {
   switch (family) {
     case 'matmul': {
-      const { rows, columns, depth, workgroup, staging, blockDepth } = schedule;
+      const { rows, columns, depth, workgroup, staging, blockDepth, broadcast } = schedule;
+      if (broadcast !== undefined) return `tile ${broadcast.rows}x${broadcast.columns}, depth ${depth}, rows shared by subgroups of ${broadcast.threads} threads`;
       return [`tile ${rows}x${columns}`, `depth ${depth}`, `workgroup ${workgroup.join('x')}`, ...(staging === 'none' ? [] : [`blocks ${blockDepth} deep in workgroup memory`])].join(', ');
     }
     case 'row': return `${schedule.by === 'thread' ? 'a thread' : 'a workgroup'} for each row, workgroup ${schedule.workgroup}`;

@@ -5,7 +5,7 @@
  * cannot run is left out with the reason. Tables are asked in order; where none has the key, the heuristic chooses.
  */
 import * as E from 'fp-ts/Either';
-import type { WorkgroupLimits } from '../schedule.ts';
+import type { Profile } from '../profile.ts';
 import { familyOf, type KernelKey } from './key.ts';
 import { fieldMistakes, type KernelSchedule, whyIllegal } from './schedules.ts';
 
@@ -100,13 +100,13 @@ export interface AdapterTuning {
 }
 
 /** What the tables have for an adapter; the first one that has a key is taken. */
-export const schedulesFor = (tables: readonly { readonly by: TuningSource; readonly table: TuningTable }[], adapter: string, limits: WorkgroupLimits): AdapterTuning => {
+export const schedulesFor = (tables: readonly { readonly by: TuningSource; readonly table: TuningTable }[], adapter: string, profile: Pick<Profile, 'limits' | 'features'>): AdapterTuning => {
   const tuned = new Map<KernelKey, Tuned>(), refused: string[] = [];
   for (const { by, table } of tables) {
     for (const [key, { schedule }] of Object.entries(Object.hasOwn(table.adapters, adapter) ? table.adapters[adapter]! : {})) {
       if (tuned.has(key)) continue;
       const found = { family: familyOf(key), schedule, by } as Tuned; // `readTable` checked key and fields
-      const illegal = whyIllegal(found, limits);
+      const illegal = whyIllegal(found, profile);
       if (illegal === undefined) tuned.set(key, found);
       else refused.push(`the ${by === 'cache' ? 'cached' : by} schedule of '${key}' is not used: ${illegal}`);
     }

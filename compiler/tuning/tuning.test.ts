@@ -5,12 +5,12 @@ import { add, exp, input, matmul, parameter, rmsNorm, softmax } from '../../dsl/
 import { type Compilation, compile, type CompileOptions, explain } from '../compile.ts';
 import { printKernels } from '../kernels/print.ts';
 import { DEFAULT_LIMITS, PROFILES } from '../profile.ts';
-import { SCHEDULES } from '../schedule.ts';
+import { type MatmulSchedule, SCHEDULES } from '../schedule.ts';
 import { bucket, familyOf } from './key.ts';
 import { candidatesFor, FAMILIES, type KernelSchedule, whyIllegal } from './schedules.ts';
 import { EMPTY_TABLE, parseTable, printTable, readTable, schedulesFor, type TuningEntry, type TuningTable, type TunedSchedules, withEntries } from './table.ts';
 
-const TILE = SCHEDULES.cpu.matmul;
+const { broadcast: shared, ...TILE } = SCHEDULES.cpu.matmul;
 const entry = (schedule: TuningEntry['schedule']): TuningEntry => ({ schedule, microseconds: 80, heuristicMicroseconds: 100, date: '2026-11-25', checked: 'exact' });
 const KEY = 'matmul 64x48x40 f32';
 const tableOf = (key: string, schedule: unknown, adapter = 'here'): unknown => ({ ...EMPTY_TABLE, adapters: { [adapter]: { [key]: entry(schedule as TuningEntry['schedule']) } } });
@@ -54,22 +54,34 @@ describe('keys', () => {
   });
 });
 
+const differing = (a: object, b: object): number => Object.entries(a).filter(([field, value]) => JSON.stringify(value) !== JSON.stringify((b as Record<string, unknown>)[field])).length;
+
 describe('candidates', () => {
   const heuristics: readonly KernelSchedule[] = [
     { family: 'matmul', schedule: TILE }, { family: 'row', schedule: SCHEDULES.gpu.row }, { family: 'elementwise', schedule: { workgroup: 64 } }, { family: 'stream', schedule: SCHEDULES.gpu.stream! },
   ];
   test.each(heuristics)('of $family are legal, different, in a fixed order, near ones first', (heuristic) => {
-    const all = candidatesFor(heuristic, PROFILES.gpu), far = all.map(({ schedule }) => Object.entries(schedule).filter(([field, value]) => JSON.stringify(value) !== JSON.stringify((heuristic.schedule as unknown as Record<string, unknown>)[field])).length);
+    const all = candidatesFor(heuristic, PROFILES.gpu), far = all.map(({ schedule }) => differing(schedule, heuristic.schedule));
     expect(far).toEqual([...far].sort((a, b) => a - b));
-    expect(all.every((candidate) => whyIllegal(candidate, DEFAULT_LIMITS) === undefined)).toBe(true);
+    expect(all.every((candidate) => whyIllegal(candidate, PROFILES.gpu) === undefined)).toBe(true);
     expect(new Set([heuristic, ...all].map(({ schedule }) => JSON.stringify(schedule))).size).toBe(all.length + 1);
     expect(candidatesFor(heuristic, PROFILES.gpu)).toEqual(all);
     expect(all.length).toBeLessThanOrEqual(60);
   });
   test('of matmuls and streams are 20 to 60, and fewer where workgroups must be small', () => {
     for (const profile of [PROFILES.gpu, PROFILES.cpu]) for (const heuristic of [heuristics[0]!, heuristics[3]!]) expect(candidatesFor(heuristic, profile).length).toBeGreaterThanOrEqual(20);
-    const small = candidatesFor(heuristics[0]!, { class: 'cpu', limits: { ...DEFAULT_LIMITS, maxComputeInvocationsPerWorkgroup: 16 } });
+    const small = candidatesFor(heuristics[0]!, { class: 'cpu', features: [], limits: { ...DEFAULT_LIMITS, maxComputeInvocationsPerWorkgroup: 16 } });
     expect(small.map(({ schedule }) => (schedule as typeof TILE).workgroup)).toEqual(small.map(() => [4, 4]));
+  });
+  test('rows are shared in subgroups where there are some', () => {
+    const withSubgroups = { ...PROFILES.cpu, features: ['subgroups'] }, own: KernelSchedule = { family: 'matmul', schedule: { ...TILE, broadcast: shared } };
+    const sharing = (profile: typeof withSubgroups): number => candidatesFor(own, profile).filter(({ schedule }) => (schedule as MatmulSchedule).broadcast !== undefined).length;
+    expect(sharing(withSubgroups)).toBeGreaterThan(5);
+    expect(sharing({ ...withSubgroups, features: [] })).toBe(0);
+    expect(whyIllegal(own, withSubgroups)).toBeUndefined();
+    expect(whyIllegal(own, PROFILES.cpu)).toContain("the adapter lacks the feature 'subgroups'");
+    expect(problemsOf(tableOf(KEY, own.schedule))).toEqual([]);
+    expect(problemsOf(tableOf(KEY, { ...TILE, broadcast: { rows: 8, columns: 4 } })).join()).toContain("the field 'threads' is missing");
   });
   test('every family has candidates', () => expect(heuristics.map(({ family }) => family)).toEqual(FAMILIES));
 });
@@ -101,12 +113,12 @@ describe('tables', () => {
   test('the first table that has the key is asked; other adapters are not; what cannot run here is left out, and said', () => {
     const shipped = read(tableOf(KEY, { ...TILE, rows: 2 })), own = read({ ...EMPTY_TABLE, adapters: { here: { [KEY]: entry({ ...TILE, rows: 4 }), 'matmul 8x8x8 f32': entry({ ...TILE, workgroup: [64, 64] }) } } });
     const tables = [{ by: 'shipped', table: shipped }, { by: 'cache', table: own }] as const;
-    const { tuned, refused } = schedulesFor(tables, 'here', DEFAULT_LIMITS);
+    const { tuned, refused } = schedulesFor(tables, 'here', PROFILES.cpu);
     expect([...tuned]).toEqual([[KEY, { family: 'matmul', schedule: { ...TILE, rows: 2 }, by: 'shipped' }]]);
     expect(refused).toEqual(["the cached schedule of 'matmul 8x8x8 f32' is not used: a workgroup has 4096 threads, but the adapter allows 1 to 256"]);
-    expect(schedulesFor(tables.slice(1), 'here', DEFAULT_LIMITS).tuned.get(KEY)).toMatchObject({ by: 'cache', schedule: { rows: 4 } });
-    expect(schedulesFor(tables, 'elsewhere', DEFAULT_LIMITS)).toEqual({ tuned: new Map(), refused: [] });
-    expect(schedulesFor(tables, 'toString', DEFAULT_LIMITS).tuned.size).toBe(0);
+    expect(schedulesFor(tables.slice(1), 'here', PROFILES.cpu).tuned.get(KEY)).toMatchObject({ by: 'cache', schedule: { rows: 4 } });
+    expect(schedulesFor(tables, 'elsewhere', PROFILES.cpu)).toEqual({ tuned: new Map(), refused: [] });
+    expect(schedulesFor(tables, 'toString', PROFILES.cpu).tuned.size).toBe(0);
   });
 });
 

@@ -89,7 +89,7 @@ describe('tuning', () => {
       const { adapter } = JSON.parse((await cli.run(['tune', model, '--size', '8', '--budget', '1ms', '--json', '--out', join(folder, 'none.json'), ...SOFTWARE])).out) as { readonly adapter: string };
       const emitted = async (profile: string): Promise<string> => (await cli.run(['emit', model, '--size', '8', '--stage', 'kernels', '--profile', profile], env)).out;
       const [, key] = /# (matmul \S+ f32), heuristic/.exec(await emitted(about))!;
-      const entry = { schedule: { ...SCHEDULES.cpu.matmul, rows: 2, depth: 2, blockDepth: 2, workgroup: [4, 4] }, microseconds: 1, heuristicMicroseconds: 2, date: '2026-11-25', checked: 'exact' };
+      const entry = { schedule: { ...SCHEDULES.cpu.matmul, rows: 2, depth: 2, blockDepth: 2, workgroup: [4, 4], broadcast: undefined }, microseconds: 1, heuristicMicroseconds: 2, date: '2026-11-25', checked: 'exact' };
       await mkdir(join(folder, 'pixnerd'), { recursive: true });
       await writeFile(cache, JSON.stringify({ format: 'pixnerd-tuning', version: 1, adapters: { [adapter]: { [key!]: entry } } }));
       expect(await emitted(about)).toContain(`schedule: tile 2x4, depth 2, workgroup 4x4  # ${key}, cache`);

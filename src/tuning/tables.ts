@@ -15,6 +15,6 @@ export const SHIPPED: TuningTable = ((): TuningTable => {
 
 /** Schedules for an adapter: shipped ones, else those of the user's table. What it cannot run is left out, with the reason. */
 export const tuningFor = (adapter: AdapterProfile, own?: TuningTable, shipped: TuningTable = SHIPPED): AdapterTuning => {
-  const { limits } = profileOf(adapter.class, adapter.limits, adapter.features);
-  return schedulesFor([{ by: 'shipped', table: shipped }, ...(own === undefined ? [] : [{ by: 'cache' as const, table: own }])], fingerprintOf(adapter), limits);
+  const profile = profileOf(adapter.class, adapter.limits, adapter.features);
+  return schedulesFor([{ by: 'shipped', table: shipped }, ...(own === undefined ? [] : [{ by: 'cache' as const, table: own }])], fingerprintOf(adapter), profile);
 };

@@ -134,7 +134,7 @@ describe('the tuner', () => {
       expect(refused).toEqual([]);
       if (skipped === undefined) expect(heuristic).toBeGreaterThan(0);
       if (better === undefined) continue;
-      expect(whyIllegal(better.schedule, profile.limits)).toBeUndefined();
+      expect(whyIllegal(better.schedule, profile)).toBeUndefined();
       expect(better.microseconds).toBeLessThanOrEqual(0.95 * better.heuristic);
     }
     // what it found can be read back, and compiles

@@ -3,7 +3,7 @@ import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import { existsSync } from 'node:fs';
 import type { Checks } from '../../../compiler/checks.ts';
-import { type Limits, type Profile, profileOf } from '../../../compiler/profile.ts';
+import { type Profile, profileOf } from '../../../compiler/profile.ts';
 import type { KernelKey } from '../../../compiler/tuning/key.ts';
 import { candidatesFor, FAMILIES, type Family, type KernelSchedule, showSchedule } from '../../../compiler/tuning/schedules.ts';
 import { schedulesFor, type TuningTable, withEntries } from '../../../compiler/tuning/table.ts';
@@ -88,8 +88,8 @@ const keep = async (path: string, adapter: string, findings: readonly Finding[],
 };
 
 /** Keys that need no tuning, and why. */
-const knownKeys = (table_: TuningTable, adapter: string, limits: Limits): ReadonlySet<KernelKey> =>
-  new Set(schedulesFor([{ by: 'shipped', table: SHIPPED }, { by: 'cache', table: table_ }], adapter, limits).tuned.keys());
+const knownKeys = (table_: TuningTable, adapter: string, profile: Profile): ReadonlySet<KernelKey> =>
+  new Set(schedulesFor([{ by: 'shipped', table: SHIPPED }, { by: 'cache', table: table_ }], adapter, profile).tuned.keys());
 
 interface Plans {
   readonly plans: readonly Checks[];
@@ -147,7 +147,7 @@ export const tuneCommand = command({
     const wanted = { size: imageSize, batch }, compileOptions = { ...numbersOf(numbers), profile, verify: true };
     const { plans, imageSize: planSize } = sampling ? samplingPlans(source, wanted, compileOptions) : forwardPlans(source, wanted, compileOptions);
     if (!json) terminal.note(`${notice}; ${source.name} at ${planSize.height} x ${planSize.width}, batch ${batch}`);
-    const known = again ? new Set<KernelKey>() : knownKeys(before, fingerprint, profile.limits), families: readonly Family[] = family === undefined ? FAMILIES : [family];
+    const known = again ? new Set<KernelKey>() : knownKeys(before, fingerprint, profile), families: readonly Family[] = family === undefined ? FAMILIES : [family];
     const targets = targetsOf(plans, families, (key) => known.has(key));
     if (dryRun || targets.length === 0) {
       if (targets.length === 0) terminal.note(`there is nothing to tune${known.size === 0 ? '' : ': every kind of kernel is in a table (--again measures them anew)'}`);

@@ -163,7 +163,7 @@ export const showSchedule = ({ family, schedule }: KernelSchedule): string => {
   switch (family) {
     case 'matmul': {
       const { rows, columns, depth, workgroup, staging, blockDepth, broadcast } = schedule;
-      if (broadcast !== undefined) return `tile ${broadcast.rows}x${broadcast.columns}, depth ${depth}, rows shared by subgroups of ${broadcast.threads} threads`;
+      if (broadcast !== undefined) return `tile ${broadcast.rows}x${broadcast.columns}, depth ${depth}, rows shared in subgroups, workgroup ${broadcast.threads}`;
       return [`tile ${rows}x${columns}`, `depth ${depth}`, `workgroup ${workgroup.join('x')}`, ...(staging === 'none' ? [] : [`blocks ${blockDepth} deep in workgroup memory`])].join(', ');
     }
     case 'row': return `${schedule.by === 'thread' ? 'a thread' : 'a workgroup'} for each row, workgroup ${schedule.workgroup}`;

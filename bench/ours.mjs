@@ -6,19 +6,19 @@
  */
 import { counts } from './lib/webgpu-count.mjs';
 import { canRun } from './ours/graphs.mjs';
-import { compileWorkload, countOwnCalls, loadWorkload, openDevice, orThrow, summaryOf, uploadInputs } from './ours/session.mjs';
+import { compilerOptions, compileWorkload, countOwnCalls, loadWorkload, openDevice, orThrow, summaryOf, uploadInputs } from './ours/session.mjs';
 
 export const variants = ['webgpu'];
 export const supports = (spec) => canRun(spec.kind);
 
 export const open = async ({ workload, spec, tensors }) => {
   await countOwnCalls();
-  const { device, adapter, profile } = await openDevice();
+  const { device, adapter, profile, tuned } = await openDevice();
   const inputs = await uploadInputs(device, spec, tensors);
   const facts = {};
   let session;
   const start = async () => {
-    const compiled = compileWorkload(spec, tensors, profile, workload);
+    const compiled = compileWorkload(spec, tensors, profile, workload, { tuned, ...compilerOptions() });
     const { kernels, dispatches, peakBytes } = summaryOf(compiled.program);
     Object.assign(facts, { compileMs: compiled.compileMs, kernels, dispatches, plannedBytes: peakBytes });
     return loadWorkload(device, compiled);

@@ -100,7 +100,7 @@ export const makeChecks = (plan: KernelPlan, options: PlanOptions): Checks => {
 };
 
 /** The computation of one stored node alone: what it is made of comes in under the names of `portOf`. */
-const isolated = (root: Node, tensors: TensorsByNode): Graph => {
+export const isolated = (root: Node, tensors: TensorsByNode): Graph => {
   const image = new Map<Node, Node>(), inputs = new Map<Node, Node>();
   const standIn = (node: Node): Node => {
     const made = inputs.get(node) ?? port(portOf(tensors.get(node)!.id), node.shape as readonly number[], node); // sizes are bound

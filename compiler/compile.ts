@@ -21,6 +21,8 @@ import { storageIn } from './precision/storage.ts';
 import { type Profile, PROFILES } from './profile.ts';
 import type { Program } from './program.ts';
 import { type Schedule, SCHEDULES, withinLimits } from './schedule.ts';
+import { whyIllegal } from './tuning/schedules.ts';
+import type { TunedSchedules } from './tuning/table.ts';
 
 export interface CompileOptions extends Numbers {
   readonly name?: string;
@@ -29,6 +31,8 @@ export interface CompileOptions extends Numbers {
   /** Adapter to compile for; by default a GPU with the limits that every WebGPU adapter has. */
   readonly profile?: Profile;
   readonly schedule?: Schedule;
+  /** Schedules of single kernels that were measured on the adapter, from tuning tables by `schedulesFor`. */
+  readonly tuned?: TunedSchedules;
   /** Off: every op has a kernel of its own, for comparison. */
   readonly fusion?: boolean;
   /** Adds every `tap` as an output. */
@@ -72,19 +76,24 @@ const featureErrors = (graph: Graph, profile: Profile, numbers: Numbers): readon
 
 const choiceErrors = (numbers: Numbers): readonly CompileError[] => numberMistakes(numbers).map((message) => ({ kind: 'program', message }));
 
+const tuningErrors = (tuned: TunedSchedules | undefined, profile: Profile): readonly CompileError[] => [...(tuned ?? [])].flatMap(([key, schedule]): readonly CompileError[] => {
+  const illegal = whyIllegal(schedule, profile);
+  return illegal === undefined ? [] : [{ kind: 'limit', message: `the tuned schedule of '${key}' does not fit the adapter: ${illegal}` }];
+});
+
 const failed = (errors: readonly CompileError[]): E.Either<NonEmptyArray<CompileError>, never> => E.left(errors as unknown as NonEmptyArray<CompileError>); // callers check the length
 
 /** Compiles and keeps every stage, for printing. */
 export const explain = (graph: Graph, options: CompileOptions = {}): E.Either<NonEmptyArray<CompileError>, Compilation> => {
   const profile = options.profile ?? PROFILES.gpu, schedule = withinLimits(options.schedule ?? SCHEDULES[profile.class], profile.limits, profile.features), table = options.table ?? OPS;
-  const wrong = [...choiceErrors(options), ...programErrors(graph)];
+  const wrong = [...choiceErrors(options), ...tuningErrors(options.tuned, profile), ...programErrors(graph)];
   if (wrong.length > 0) return failed(wrong);
   const bound = bindSizes(options.taps === true ? withTaps(graph) : graph, options.sizes ?? {});
   const problems = [...programErrors(bound), ...sizeErrors(bound), ...featureErrors(bound, profile, options)];
   if (problems.length > 0) return failed(problems);
   const stages = runPasses(bound, { table, maxBindings: profile.limits.maxStorageBuffersPerShaderStage, ...(weightFormat(options) === 'int8' && { packFrom: options.packFrom ?? PACK_FROM }), ...(options.log === undefined ? {} : { log: options.log }) });
   const final = stages[stages.length - 1]!.graph;
-  const planOptions: PlanOptions = { profile, schedule, table, fusion: options.fusion ?? true, storageOf: storageIn(final, options, table) };
+  const planOptions: PlanOptions = { profile, schedule, tuned: options.tuned, table, fusion: options.fusion ?? true, storageOf: storageIn(final, options, table) };
   const kernels = planKernels(final, planOptions);
   if (Array.isArray(kernels)) return failed(kernels as readonly CompileError[]);
   const plan = kernels as KernelPlan; // not an array of errors

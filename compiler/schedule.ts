@@ -151,7 +151,7 @@ const fits = (m: MatmulSchedule, limits: WorkgroupLimits): boolean => {
 
 /** Whether a matmul schedule means a kernel that an adapter can run: the rule for tuners and tests. */
 export const legalMatmul = (m: MatmulSchedule, limits: WorkgroupLimits): boolean =>
-  [m.rows, m.columns, m.blockDepth, ...m.workgroup].every(isPowerOfTwo) && m.rows <= 8 && m.columns <= 8 && m.blockDepth >= m.depth && fits(m, limits);
+  [m.rows, m.columns, m.blockDepth, ...m.workgroup].every(isPowerOfTwo) && m.rows * m.columns <= 64 && (m.staging === 'none' || (m.rows <= 8 && m.columns <= 8)) && m.blockDepth >= m.depth && fits(m, limits);
 
 /** Halves workgroups and blocks until the adapter allows them. */
 const fitted = (m: MatmulSchedule, limits: WorkgroupLimits): MatmulSchedule => {
@@ -166,7 +166,8 @@ const SIDES = [4, 8] as const;
 /**
  * What a tuner tries, for each class of adapter. GPUs: staged tiles from 32 x 32 to 128 x 128, whose threads keep 16 to 64 sums (fewer
  * read workgroup memory too often, more spill registers), and blocks as deep as 16 KiB allow; first the ones without, which win where
- * the cache is as fast. They are tried as they are (`minWorkgroups` is 0), since the time of the problem itself is measured. CPUs: no workgroup memory (it was 2 to 4 times slower on lavapipe), since registers are all that counts.
+ * the cache is as fast. They are tried as they are (`minWorkgroups` is 0), since the time of the problem itself is measured. CPUs: no
+ * workgroup memory (it was 2 to 4 times slower on lavapipe), since registers are all that counts: from flat tiles to high ones.
  */
 export const MATMUL_CANDIDATES: Readonly<Record<AdapterClass, readonly MatmulSchedule[]>> = {
   gpu: [
@@ -174,7 +175,8 @@ export const MATMUL_CANDIDATES: Readonly<Record<AdapterClass, readonly MatmulSch
     ...([[8, 8], [16, 8], [8, 16], [16, 16], [32, 8]] as const).flatMap((workgroup) => SIDES.flatMap((rows) => SIDES.flatMap((columns) =>
       [8, 16, 32].map((blockDepth) => ({ ...staged({ rows, columns, workgroup }, blockDepth), minWorkgroups: 0 }))))),
   ].filter((m) => m.staging === 'none' || stagedBytes(m) <= m.sharedBytes),
-  cpu: ([1, 2, 4, 8] as const).flatMap((rows) => SIDES.flatMap((columns) => ([[4, 4], [8, 8], [16, 4]] as const).map((workgroup) => unstaged({ rows, columns, workgroup })))),
+  cpu: ([1, 2, 4, 8, 16] as const).flatMap((rows) => SIDES.flatMap((columns) => ([[4, 4], [8, 8], [16, 4], [16, 16]] as const).map((workgroup) => unstaged({ rows, columns, workgroup }))))
+    .filter(({ rows, columns }) => rows * columns <= 64),
 };
 
 /** The same schedule with workgroups that the adapter allows. Changes nothing for what WebGPU guarantees everywhere. */

@@ -23,6 +23,8 @@ export { PRECISIONS, WEIGHT_FORMATS, type Numbers, type Precision, type WeightFo
 export { profileOf, PROFILES, type Limits, type Profile } from '../compiler/profile.ts';
 export { summarize, type Program, type ProgramSummary } from '../compiler/program.ts';
 export { SCHEDULES, type Schedule } from '../compiler/schedule.ts';
+export { FAMILIES, showSchedule, type Family, type KernelSchedule } from '../compiler/tuning/schedules.ts';
+export { EMPTY_TABLE, parseTable, printTable, readTable, schedulesFor, withEntries, type Tuned, type TunedSchedules, type TuningEntry, type TuningTable } from '../compiler/tuning/table.ts';
 export { printKernels } from '../compiler/kernels/print.ts';
 export { evaluate, evaluateBounded } from '../compiler/reference/evaluate.ts';
 export { compareWithBound } from '../compiler/reference/compare.ts';
@@ -81,6 +83,13 @@ export {
 // every kernel against the reference
 export { verifyProgram, type VerifyOptions } from './verification/verify.ts';
 export { describeProblems, passed, type Culprit, type Difference, type TensorReport, type Verification } from './verification/report.ts';
+
+// schedules that were measured on an adapter: `compile(graph, { tuned: tuningFor(device.profile).tuned })`
+export { fingerprintOf } from './tuning/fingerprint.ts';
+export { tuningHere } from './tuning/here.ts';
+export { tuningFor } from './tuning/tables.ts';
+export { cachePath, readTableFile, writeTableFile } from './tuning/cache.ts';
+export { entriesOf, targetsOf, tune, type Finding, type Target, type TuneOptions } from './tuning/tune.ts';
 
 // what the compiler tells (DEBUG=1..5)
 export { setDebug } from './debug.ts';

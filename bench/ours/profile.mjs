@@ -48,8 +48,8 @@ const relativeError = async (session, inputs, spec, tensors) => {
  * Times of a workload: medians over `runs`. `kernels` is left out where the device has no timestamps, `error` (against the reference
  * interpreter, slow for large workloads) unless `check`.
  */
-export const profileWorkload = async ({ device, profile }, name, spec, { runs = 5, queued = runs, check = false, options = compilerOptions() } = {}) => {
-  const tensors = generate(spec), compiled = compileWorkload(spec, tensors, profile, name, options), { program } = compiled;
+export const profileWorkload = async ({ device, profile, tuned }, name, spec, { runs = 5, queued = runs, check = false, options = compilerOptions() } = {}) => {
+  const tensors = generate(spec), compiled = compileWorkload(spec, tensors, profile, name, { tuned, ...options }), { program } = compiled;
   let session;
   const loadMs = await milliseconds(async () => { session = await loadWorkload(device, compiled); });
   const inputs = await uploadInputs(device, spec, tensors);

@@ -1,7 +1,7 @@
 /** A workload on our runtime, through the public package: what `ours.mjs` times and `kernels.mjs` looks into. */
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { adapterName, explain, load, openNodeDevice, profileOf, showCompileError, summarize, upload } from '../../dist/index.js';
+import { adapterName, explain, load, openNodeDevice, profileOf, showCompileError, summarize, tuningHere, upload } from '../../dist/index.js';
 import { countCalls } from '../lib/webgpu-count.mjs';
 import { graphOf } from './graphs.mjs';
 
@@ -19,10 +19,14 @@ export const countOwnCalls = async () => {
   countCalls(globals);
 };
 
-/** The device of this process, and the profile that programs are compiled for. `dawnFlags` as `openNodeDevice` takes them. */
+/**
+ * The device of this process, and what programs are compiled for: its profile, and schedules that were tuned on it (BENCH_TUNING=off: none).
+ * `dawnFlags` as `openNodeDevice` takes them.
+ */
 export const openDevice = async (dawnFlags = []) => {
   const { device } = await orThrow(openNodeDevice('auto', {}, { dawnFlags }));
-  return { device, adapter: adapterName(device.profile), profile: profileOf(device.profile.class, device.profile.limits, device.profile.features) };
+  const { tuned } = process.env.BENCH_TUNING === 'off' ? {} : await tuningHere(device.profile);
+  return { device, adapter: adapterName(device.profile), tuned, profile: profileOf(device.profile.class, device.profile.limits, device.profile.features) };
 };
 
 /** Options of the compiler besides sizes and profile, from BENCH_OPTIONS (JSON): a schedule, fusion off, ... */

@@ -10,19 +10,16 @@ import { type CompileError, limitError } from '../errors.ts';
 import { isLeaf } from '../fusion/facts.ts';
 import { type FusionPlan, planFusion } from '../fusion/plan.ts';
 import type { Profile } from '../profile.ts';
-import { extentOf } from '../../dsl/scalar/rewrite.ts';
-import { matmulFor, type Schedule } from '../schedule.ts';
+import type { Schedule } from '../schedule.ts';
+import type { TunedSchedules } from '../tuning/table.ts';
 import { workgroupsOf } from '../targets/wgsl.ts';
 import { chunked, type Piece, type Window } from './chunks.ts';
-import { type Contraction, contractionOf, matmulKernel } from './matmul.ts';
-import { type Output, rowKernel } from './row.ts';
+import type { Output } from './row.ts';
 import { stagesOf } from '../fusion/row-programs.ts';
 import { rowProgramOf, type StageSource } from './row-pattern.ts';
 import { rowProgramKernel, rowRanges } from './row-program.ts';
-import { stagedMatmulKernel } from './staged-matmul.ts';
-import { streamFits, streamKernel } from './stream.ts';
-import { streamOf } from './stream-pattern.ts';
 import { type Local, localExpression } from './local-expression.ts';
+import { type ScheduleChoice, scheduledKernel } from './scheduled.ts';
 import type { TensorExpression } from './tensor-expression.ts';
 
 export interface Binding {
@@ -50,6 +47,8 @@ export interface PlannedKernel {
   readonly bindings: readonly Binding[];
   /** Nodes that are computed in this kernel. */
   readonly nodes: readonly Node[];
+  /** By which schedule it runs, and who chose it; row programs have none of their own. */
+  readonly choice?: ScheduleChoice | undefined;
 }
 
 export interface KernelPlan {
@@ -63,6 +62,8 @@ export interface KernelPlan {
 export interface PlanOptions {
   readonly profile: Profile;
   readonly schedule: Schedule;
+  /** Schedules of single kernels, which take the place of those in `schedule`. */
+  readonly tuned?: TunedSchedules | undefined;
   readonly table: OpTable;
   readonly fusion: boolean;
   /** How a tensor lies in memory; by its own dtype when left out. */
@@ -117,14 +118,11 @@ interface Built {
   readonly loop: LoopKernel;
   readonly workgroups: readonly [number, number, number];
   readonly windows: ReadonlyMap<number, Window>;
+  readonly choice?: ScheduleChoice;
 }
 
-const multiplications = ({ axes }: TensorExpression, { over }: Contraction): number => extentOf(axes) * extentOf(over);
-
-const anyMatmulKernel: typeof matmulKernel = (...args) => (args[3].staging === 'workgroup' ? stagedMatmulKernel(...args) : undefined) ?? matmulKernel(...args);
-
 /** The kernels that compute an expression; `tensors` lists what it reads and, last, what it writes. Undefined where limits forbid it. */
-const buildKernels = (expression: TensorExpression, tensors: readonly StoredTensor[], { profile, schedule }: PlanOptions): readonly Built[] | undefined => {
+const buildKernels = (expression: TensorExpression, tensors: readonly StoredTensor[], { profile, schedule, tuned }: PlanOptions): readonly Built[] | undefined => {
   const { maxStorageBufferBindingSize: binding, maxComputeWorkgroupsPerDimension: mostGroups } = profile.limits;
   const dtypes = (tensor: number): StorageType => tensors[tensor]!.dtype;
   const target = tensors.length - 1, { shape } = tensors[target]!;
@@ -137,13 +135,8 @@ const buildKernels = (expression: TensorExpression, tensors: readonly StoredTens
     alignment: ALIGNMENT,
   };
   return chunked(expression, output, large)?.map((piece: Piece) => {
-    const stream = schedule.stream === undefined ? 'not asked for' : streamOf(piece.expression);
-    const contraction = contractionOf(piece.expression);
-    const loop = typeof stream !== 'string' && schedule.stream !== undefined && streamFits(stream, schedule.stream)
-      ? streamKernel(piece.expression, stream, piece.output, schedule.stream, dtypes)
-      : contraction === undefined ? rowKernel(piece.expression, piece.output, schedule, dtypes)
-      : anyMatmulKernel(piece.expression, contraction, piece.output, matmulFor(schedule, multiplications(piece.expression, contraction)), dtypes);
-    return { loop, workgroups: workgroupsOf(loop, mostGroups), windows: piece.windows };
+    const { loop, choice } = scheduledKernel(piece.expression, piece.output, { schedule, tuned }, dtypes);
+    return { loop, workgroups: workgroupsOf(loop, mostGroups), windows: piece.windows, choice };
   });
 };
 
@@ -179,8 +172,8 @@ const buildProgram = (stages: readonly StageSource[], tensors: readonly StoredTe
 const kept = new WeakMap<OpTable, Map<string, Map<string, readonly Built[] | undefined>>>();
 /** As many kernels are kept for a schedule and limits; then all are forgotten. */
 const MOST_KEPT = 4096;
-const builderFor = ({ table, schedule, profile }: PlanOptions): ((signature: string, build: () => readonly Built[] | undefined) => readonly Built[] | undefined) => {
-  const all = kept.get(table) ?? new Map<string, Map<string, readonly Built[] | undefined>>(), name = JSON.stringify([schedule, profile.limits]);
+const builderFor = ({ table, schedule, tuned, profile }: PlanOptions): ((signature: string, build: () => readonly Built[] | undefined) => readonly Built[] | undefined) => {
+  const all = kept.get(table) ?? new Map<string, Map<string, readonly Built[] | undefined>>(), name = JSON.stringify([schedule, profile.limits, [...(tuned ?? [])]]);
   const known = all.get(name) ?? new Map<string, readonly Built[] | undefined>();
   kept.set(table, all.set(name, known));
   return (signature, build) => {
@@ -231,13 +224,13 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
       return;
     }
     const name = nameOf(inside);
-    for (const { loop, workgroups, windows } of made) {
+    for (const { loop, workgroups, windows, choice } of made) {
       if (workgroups.some((n) => n > profile.limits.maxComputeWorkgroupsPerDimension)) {
         errors.push({ kind: 'limit', message: `the kernel of ${root.op} [${root.shape.join(', ')}] in '${root.scope}' needs ${workgroups.join(' x ')} workgroups, more than the adapter's maxComputeWorkgroupsPerDimension of ${profile.limits.maxComputeWorkgroupsPerDimension}; use a smaller batch` });
       }
       const bindings = loop.tensors.map((access): Binding => ({ tensor: tensorOf(access.tensor), window: windows.get(access.tensor) }));
       const label = `${root.scope === '' ? '' : `${root.scope}: `}${name} ${root.dtype}[${root.shape.join(', ')}]`;
-      kernels.push({ name: `k${kernels.length}_${name}`, label, loop, workgroups, bindings, nodes: inside });
+      kernels.push({ name: `k${kernels.length}_${name}`, label, loop, workgroups, bindings, nodes: inside, choice });
     }
   };
 

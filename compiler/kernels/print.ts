@@ -5,6 +5,7 @@
 import type { Atom, Index, Variable } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel, Statement } from '../../dsl/scalar/loop.ts';
 import type { LocalArray, Scalar } from '../../dsl/scalar/scalar.ts';
+import { showSchedule } from '../tuning/schedules.ts';
 import type { KernelPlan, PlannedKernel } from './plan-kernels.ts';
 
 interface Names {
@@ -135,6 +136,10 @@ const reasonOf = (plan: KernelPlan, { loop, bindings }: PlannedKernel): string =
   return (node === undefined ? undefined : plan.fusion.reasons.get(node)) ?? 'a copy';
 };
 
+/** The schedule that was chosen, for which key and by whom. */
+const scheduleLines = ({ choice }: PlannedKernel): readonly string[] =>
+  choice === undefined ? [] : [`  schedule: ${showSchedule(choice)}  # ${choice.key}, ${choice.by}`];
+
 const printOne = (plan: KernelPlan, kernel: PlannedKernel): string => {
   const { name, label, loop, workgroups, bindings } = kernel,
     names = namesFor(loop);
@@ -145,6 +150,7 @@ const printOne = (plan: KernelPlan, kernel: PlannedKernel): string => {
   });
   return [
     `${name}  # ${label}; ${workgroups.join(' x ')} workgroups; ${reasonOf(plan, kernel)}`,
+    ...scheduleLines(kernel),
     ...ports,
     ...printLoop(loop).map((line) => `  ${line}`),
   ].join('\n');

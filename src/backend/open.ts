@@ -5,6 +5,7 @@ import { needsHalf, numberMistakes, type Numbers, showNumbers } from '../../comp
 import { adapterName } from '../runtime/adapter-profile.ts';
 import type { Device } from '../runtime/device.ts';
 import { type AdapterChoice, openNodeDevice } from '../runtime/node.ts';
+import { tuningHere } from '../tuning/here.ts';
 import type { Backend, BackendError, BackendName } from './backend.ts';
 import { referenceBackend } from './reference.ts';
 import { ofDeviceError, wgslBackend } from './wgsl.ts';
@@ -13,6 +14,8 @@ import { ofDeviceError, wgslBackend } from './wgsl.ts';
 export interface OpenOptions extends Numbers {
   /** Which GPU, for `wgsl`: the best, software, or a part of its name. Default `auto`. */
   readonly adapter?: AdapterChoice;
+  /** False: schedules by the heuristics alone, whatever was tuned. Default: the shipped table, then the user's (`pixnerd tune`). */
+  readonly tuning?: boolean;
 }
 
 /** Refused before anything is compiled: no batch is small enough for a feature that is not there. */
@@ -23,7 +26,7 @@ const lackOf = ({ profile }: Device, numbers: Numbers): BackendError | undefined
 
 /** Errors: `program` (there are no such numbers), `adapter` (there is none, with what there is), `limit`. */
 export const openBackend =
-  (name: BackendName, { adapter = 'auto', ...numbers }: OpenOptions = {}): TaskEither<BackendError, Backend> =>
+  (name: BackendName, { adapter = 'auto', tuning = true, ...numbers }: OpenOptions = {}): TaskEither<BackendError, Backend> =>
   async () => {
     const mistakes = numberMistakes(numbers);
     if (mistakes.length > 0) return E.left({ kind: 'program', message: mistakes.join('\n') });
@@ -31,7 +34,10 @@ export const openBackend =
     const opened = await openNodeDevice(adapter)();
     if (E.isLeft(opened)) return E.left(ofDeviceError(opened.left));
     const { device, notice } = opened.right, lack = lackOf(device, numbers);
-    if (lack === undefined) return E.right(wgslBackend(device, notice, numbers));
-    device.destroy();
-    return E.left(lack);
+    if (lack !== undefined) {
+      device.destroy();
+      return E.left(lack);
+    }
+    const { tuned, problems } = tuning ? await tuningHere(device.profile) : { tuned: undefined, problems: [] };
+    return E.right(wgslBackend(device, [notice, ...problems].join('\n'), { ...numbers, ...(tuned && { tuned }) }));
   };

@@ -5,6 +5,7 @@ import { type CompileError, showCompileError } from '../../compiler/errors.ts';
 import type { Numbers } from '../../compiler/precision/policy.ts';
 import { profileOf } from '../../compiler/profile.ts';
 import type { ParameterPlan, Program } from '../../compiler/program.ts';
+import type { TunedSchedules } from '../../compiler/tuning/table.ts';
 import { compileAloud } from '../debug.ts';
 import { adapterName } from '../runtime/adapter-profile.ts';
 import type { Device } from '../runtime/device.ts';
@@ -114,8 +115,13 @@ const executableOf = (session: Session): Executable => ({
 
 const NO_WEIGHTS: WeightSource = {};
 
-/** A backend on an open device, which `close` destroys. `notice` says which adapter that is; all its programs keep their numbers as `numbers` says. */
-export const wgslBackend = (device: Device, notice: string, numbers: Numbers = {}): Backend => {
+/** What all programs of a backend have in common: how they keep their numbers, and schedules that were measured on the adapter. */
+export interface WgslOptions extends Numbers {
+  readonly tuned?: TunedSchedules;
+}
+
+/** A backend on an open device, which `close` destroys. `notice` says which adapter that is. */
+export const wgslBackend = (device: Device, notice: string, options: WgslOptions = {}): Backend => {
   const profile = profileOf(device.profile.class, device.profile.limits, device.profile.features);
   const stores = new WeakMap<WeightSource, ParameterStore>();
   const storeOf = (source: WeightSource): ParameterStore => {
@@ -132,7 +138,7 @@ export const wgslBackend = (device: Device, notice: string, numbers: Numbers = {
     signal,
     onCompiled,
   }: LoadRequest): Promise<E.Either<BackendError, Executable>> => {
-    const program = compileAloud(graph, { ...numbers, sizes, profile, taps, name });
+    const program = compileAloud(graph, { ...options, sizes, profile, taps, name });
     if (E.isLeft(program)) return E.left(ofCompileErrors(name, program.left));
     const parameters = storeOf(weights);
     const loaded = await load(device, program.right, { parameters, ...(signal && { signal }), ...(onCompiled && { onCompiled }) })();

@@ -9,13 +9,14 @@ import { explainCommand } from './commands/explain.ts';
 import { inspect } from './commands/inspect.ts';
 import { parity } from './commands/parity.ts';
 import { sample } from './commands/sample.ts';
+import { tuneCommand } from './commands/tune.ts';
 import { verify } from './commands/verify.ts';
 import { CommandFailure, INTERRUPTED, MISTAKE, stop } from './failure.ts';
 import { commandHelp, overview } from './help.ts';
 import { nearest, suggestion } from './suggest.ts';
 import { VERSION } from './version.ts';
 
-const COMMANDS: readonly AnyCommand[] = [sample, parity, verify, inspect, emit, explainCommand, doctor, demo];
+const COMMANDS: readonly AnyCommand[] = [sample, parity, verify, inspect, emit, explainCommand, tuneCommand, doctor, demo];
 
 /** A failure of ours, not the user's. */
 const OUR_BUG = 70;

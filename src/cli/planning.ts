@@ -11,6 +11,9 @@ import { velocityGraph } from '../../models/pixnerd/graph.ts';
 import { plan } from '../../models/sampling/sampler.ts';
 import { inferC2iConfig, shapesOf } from '../files/infer-config.ts';
 import { openWeights } from '../files/open.ts';
+import type { TunedSchedules } from '../../compiler/tuning/table.ts';
+import type { AdapterProfile } from '../runtime/adapter-profile.ts';
+import { tuningHere } from '../tuning/here.ts';
 import { trainedSize } from '../sampling/model.ts';
 import { runGraphs } from '../sampling/run-graphs.ts';
 import { optional, withDefault } from './arguments.ts';
@@ -84,6 +87,16 @@ const profileIn = (path: string, content: string): Profile => {
 };
 
 const noFile = 'there is no such file; use gpu, cpu, or a file made by `pixnerd doctor --json`';
+
+/** Schedules that were tuned for the adapter in a file of `doctor --json`; none for the built-in profiles, which are of no adapter. */
+export const tunedFor = async (name: string): Promise<TunedSchedules> => {
+  if (name === 'gpu' || name === 'cpu') return new Map();
+  const value = JSON.parse(await readFile(name, 'utf8')) as { readonly profile?: Partial<AdapterProfile> }; // `profileFor` has read it
+  const found = value.profile ?? {};
+  if (typeof found.vendor !== 'string' || found.limits === undefined || found.features === undefined || found.class === undefined) return new Map();
+  const { architecture = '', device = '', description = '', isFallback = false } = found;
+  return (await tuningHere({ ...found, vendor: found.vendor, limits: found.limits, features: found.features, class: found.class, architecture, device, description, isFallback })).tuned;
+};
 
 /** The profile of a name, or in a file. The built-in ones are of no adapter in particular: they have what the precision needs. */
 export const profileFor = async (name: string, numbers: Numbers = {}): Promise<Profile> => {

@@ -35,6 +35,14 @@ export const positiveNumber: Reader<number> = reader('X', 'a number above 0, suc
   return value !== undefined && value > 0 && Number.isFinite(value) ? value : undefined;
 });
 
+const SECONDS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, min: 60, h: 3600 };
+/** A time with its unit, in milliseconds: 90s, 5min. */
+export const duration: Reader<number> = reader('60s', 'a time above 0 with its unit, such as 500ms, 90s or 5min', (text) => {
+  const [, count = '', unit = ''] = /^([\d.]+)\s*(ms|s|m|min|h)$/.exec(text) ?? [];
+  const value = toNumber(count);
+  return value !== undefined && value > 0 ? 1000 * value * SECONDS[unit]! : undefined; // the pattern has these units only
+});
+
 /** Any 64-bit seed. */
 export const seed: Reader<bigint> = reader('N', 'a whole number from 0 to 18446744073709551615', (text) =>
   /^\d+$/.test(text) && BigInt(text) < 2n ** 64n ? BigInt(text) : undefined,

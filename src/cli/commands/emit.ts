@@ -7,7 +7,7 @@ import type { ImageSize } from '../../../models/pixnerd/config.ts';
 import { flag, withDefault } from '../arguments.ts';
 import { command } from '../command.ts';
 import { NUMBER_OPTIONS, numbersOf } from '../numbers.ts';
-import { planned, plannedRun, planningOptions, profileFor, sourceOf } from '../planning.ts';
+import { planned, plannedRun, planningOptions, profileFor, sourceOf, tunedFor } from '../planning.ts';
 import { choice } from '../readers.ts';
 
 const STAGES = ['graph', 'kernels', 'wgsl', 'plan'] as const;
@@ -77,7 +77,7 @@ export const emit = command({
       numbers = numbersOf(values);
     const profile = await profileFor(profileName, numbers);
     const source = await sourceOf(path, model);
-    const options = { ...numbers, profile, taps };
+    const options = { ...numbers, profile, taps, tuned: await tunedFor(profileName) };
     const about = ({ height, width }: ImageSize) => ({ model: source.name, size: [height, width], batch, profile: profile.class });
     if (sampling) {
       const { programs, imageSize } = plannedRun(source, { size, batch }, options);

@@ -12,7 +12,7 @@ import { checkWritable, writeFileAtomic } from '../../files/atomic.ts';
 import { flag, optional } from '../arguments.ts';
 import { command } from '../command.ts';
 import { settle, stop } from '../failure.ts';
-import { planned, planningOptions, presets, profileFor, type Source, sourceOf, sourceOfPreset } from '../planning.ts';
+import { planned, planningOptions, presets, profileFor, type Source, sourceOf, sourceOfPreset, tunedFor } from '../planning.ts';
 import { choice, positiveNumber, text } from '../readers.ts';
 import { suggestion } from '../suggest.ts';
 
@@ -60,7 +60,7 @@ export const explainCommand = command({
     const profile = await profileFor(values.profile);
     const source = named === undefined ? await sourceOf(undefined, model) : await modelNamed(named);
     if (html !== undefined) await settle(checkWritable(html));
-    const { made, imageSize } = planned(source, { size, batch }, { profile }, (config) => withSources(() => velocityGraph(config)));
+    const { made, imageSize } = planned(source, { size, batch }, { profile, tuned: await tunedFor(values.profile) }, (config) => withSources(() => velocityGraph(config)));
     const report = reportOf(made, { adapter: values.profile, positions: positionsFrom() });
     const rooflines = rooflinesFor(roofline ?? (profile.class === 'cpu' ? 'lavapipe' : 'laptop'), values['adapter-gflops'], values['adapter-gbs']);
     const [chosen, ...others] = rooflines;

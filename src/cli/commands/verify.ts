@@ -6,6 +6,7 @@ import { explain, type Verifiable } from '../../../compiler/compile.ts';
 import { showCompileError } from '../../../compiler/errors.ts';
 import { profileOf } from '../../../compiler/profile.ts';
 import { SCHEDULES } from '../../../compiler/schedule.ts';
+import type { TunedSchedules } from '../../../compiler/tuning/table.ts';
 import { philoxNormals } from '../../../models/noise/philox.ts';
 import { type C2iConfig, type ImageSize, PRESETS, type PresetName, sizeMistakes, sizesOf } from '../../../models/pixnerd/config.ts';
 import { parameterShapes, velocityGraph } from '../../../models/pixnerd/graph.ts';
@@ -16,6 +17,7 @@ import type { Device } from '../../runtime/device.ts';
 import type { DeviceError } from '../../runtime/errors.ts';
 import { openNodeDevice } from '../../runtime/node.ts';
 import { openModel, trainedSize } from '../../sampling/model.ts';
+import { tuningHere } from '../../tuning/here.ts';
 import { describeProblems, passed, placeOf, type TensorReport, type Verification } from '../../verification/report.ts';
 import { verifyProgram } from '../../verification/verify.ts';
 import { flag, optional, withDefault } from '../arguments.ts';
@@ -127,13 +129,13 @@ const finite = (_key: string, value: unknown): unknown => (typeof value === 'num
 
 const settled = <A>(task: TaskEither<DeviceError, A>): Promise<A> => settle(() => task().then(E.mapLeft(ofDeviceError)));
 
-const compiledFor = (device: Device, source: Source, options: { readonly size: ImageSize; readonly batch: number; readonly fusion: boolean; readonly schedule: keyof typeof SCHEDULES | undefined }): Verifiable => {
+const compiledFor = (device: Device, source: Source, options: { readonly size: ImageSize; readonly batch: number; readonly fusion: boolean; readonly schedule: keyof typeof SCHEDULES | undefined; readonly tuned: TunedSchedules }): Verifiable => {
   const { name, config } = source,
     profile = profileOf(device.profile.class, device.profile.limits, device.profile.features);
   stopAt(sizeMistakes(config, options.size));
   const sizes = sizesOf(config, { batch: options.batch, ...options.size });
   if (E.isLeft(sizes)) return stop(sizes.left.join('\n'));
-  const schedule = options.schedule === undefined ? {} : { schedule: SCHEDULES[options.schedule] };
+  const schedule = options.schedule === undefined ? { tuned: options.tuned } : { schedule: SCHEDULES[options.schedule] };
   const made = explain(velocityGraph(config), { sizes: sizes.right, profile, fusion: options.fusion, name, verify: true, ...schedule });
   if (E.isLeft(made)) return stop(made.left.map(showCompileError).join('\n'));
   return { program: made.right.program, checks: made.right.checks! }; // asked for
@@ -168,7 +170,9 @@ export const verify = command({
     const source = await sourceOf(model!, checkpoint); // the operand must be there
     const imageSize = asked ?? source.size ?? usualSize(source.config);
     const { device, notice } = await settled(openNodeDevice(adapter));
-    const verifiable = compiledFor(device, source, { size: imageSize, batch, fusion: fusion === 'on', schedule });
+    const { tuned, problems } = await tuningHere(device.profile);
+    const verifiable = compiledFor(device, source, { size: imageSize, batch, fusion: fusion === 'on', schedule, tuned });
+    for (const problem of problems) terminal.note(problem);
     if (!json) terminal.note(`${notice}; ${source.note}`);
     const progress = makeProgress('verifying', terminal);
     progress.update(0, verifiable.checks.steps.length);

@@ -104,11 +104,32 @@ const SMALL = unstaged({ rows: 4, columns: 4, workgroup: [8, 8] });
 export const matmulFor = ({ matmul, smallMatmul }: Schedule, multiplications: number): MatmulSchedule =>
   multiplications < smallMatmul.below ? smallMatmul.matmul : matmul;
 
+/** What a matmul's tile depends on, besides the adapter. */
+export interface MatmulProblem {
+  readonly multiplications: number;
+  /** Columns of the result. */
+  readonly columns: number;
+  /** Products that share the left factor. */
+  readonly terms: number;
+}
+
+/** Sums that a thread keeps at once. */
+const MOST_SUMS = 64;
+
+/** The tile for a problem: no more threads than columns keep busy, and less rows where a thread has sums of several products. */
+export const tileFor = (schedule: Schedule, { multiplications, columns, terms }: MatmulProblem): MatmulSchedule => {
+  const { broadcast, ...own } = matmulFor(schedule, multiplications);
+  if (broadcast === undefined) return own;
+  const tiles = Math.ceil(columns / broadcast.columns), rows = Math.min(broadcast.rows, powerOfTwo(MOST_SUMS / (broadcast.columns * terms)));
+  if (tiles < LEAST_SUBGROUP || rows < LEAST_SUBGROUP) return own;
+  return { ...own, broadcast: { ...broadcast, rows, threads: Math.min(broadcast.threads, 2 ** Math.ceil(Math.log2(tiles))) } };
+};
+
 export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
   cpu: {
     // lavapipe gathers what threads load element by element: rows that a subgroup loads once make matmuls 1.2 to 1.5 times as fast
     matmul: { ...unstaged({ rows: 8, columns: 4, workgroup: [8, 8] }), broadcast: { rows: 16, columns: 4, threads: 32 } },
-    smallMatmul: { below: 2 ** 22, matmul: { ...SMALL, broadcast: { rows: 8, columns: 4, threads: 16 } } }, row: { by: 'thread', workgroup: 32 }, keepLoops: true, launch: 20_000, normsInMatmuls: false, elementwise: 64, cooperativeFrom: Infinity,
+    smallMatmul: { below: 2 ** 23, matmul: { ...SMALL, broadcast: { rows: 8, columns: 4, threads: 16 } } }, row: { by: 'thread', workgroup: 32 }, keepLoops: true, launch: 20_000, normsInMatmuls: false, elementwise: 64, cooperativeFrom: Infinity,
     // lavapipe, 8 heads of 256 x 64: three kernels take 14 ms, one takes 60 to 90
     stream: undefined,
     // their code takes software drivers tens of seconds to compile

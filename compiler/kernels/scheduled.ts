@@ -2,7 +2,7 @@
 import type { StorageType } from '../../dsl/dtype.ts';
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
 import { extentOf, reductionsIn } from '../../dsl/scalar/rewrite.ts';
-import { matmulFor, type Schedule } from '../schedule.ts';
+import { matmulFor, type MatmulProblem, type Schedule, tileFor } from '../schedule.ts';
 import { type KernelKey, matmulKey, rowKey, streamKey } from '../tuning/key.ts';
 import { type KernelSchedule, withSchedule } from '../tuning/schedules.ts';
 import type { TunedSchedules, TuningSource } from '../tuning/table.ts';
@@ -26,7 +26,8 @@ export interface Scheduling {
   readonly tuned?: TunedSchedules | undefined;
 }
 
-const multiplications = ({ axes }: TensorExpression, { over }: Contraction): number => extentOf(axes) * extentOf(over);
+const problemOf = ({ axes }: TensorExpression, { over, column, terms }: Contraction): MatmulProblem =>
+  ({ multiplications: extentOf(axes) * extentOf(over), columns: column?.extent ?? 1, terms: terms.length });
 
 const anyMatmulKernel: typeof matmulKernel = (...args) => (args[3].staging === 'workgroup' ? stagedMatmulKernel(...args) : undefined) ?? matmulKernel(...args);
 
@@ -44,7 +45,7 @@ export const scheduledKernel = (expression: TensorExpression, output: Output, { 
   }
   const contraction = contractionOf(expression);
   if (contraction !== undefined) {
-    const choice = chosen(matmulKey(contraction, dtypes), { family: 'matmul', schedule: matmulFor(schedule, multiplications(expression, contraction)) });
+    const choice = chosen(matmulKey(contraction, dtypes), { family: 'matmul', schedule: tileFor(schedule, problemOf(expression, contraction)) });
     return { loop: anyMatmulKernel(expression, contraction, output, matmulFor(withSchedule(schedule, choice), 0), dtypes), choice };
   }
   const key = rowKey(expression, dtypes), longest = Math.max(0, ...reductionsIn(expression.value).map((e) => extentOf(e.over)));

@@ -80,97 +80,139 @@ const widthOf = (node: Node): number => shapeOf(node)[node.shape.length - 1] ?? 
 /** Answers that say that a tensor is not made of the chain's rows. */
 const NOT_ROWS: ReadonlySet<string> = new Set<RowFault>([ROW_FAULTS.counts, ROW_FAULTS.others, ROW_FAULTS.dynamic, ROW_FAULTS.several, ROW_FAULTS.parts, ROW_FAULTS.axes, ROW_FAULTS.own]);
 
-/** Finds the row programs among the stored nodes; `excluded` ones have kernels of another kind. */
-export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, excluded: ReadonlySet<Node>, { table, schedule, bindings }: RowProgramOptions): RowPrograms => {
-  const order = nodesOf(graph), position = new Map(order.map((node, i) => [node, i])), outputs = new Set(graph.outputs.map(({ node }) => node));
-  const number = (node: Node): number => position.get(node)!;
-  const taken = new Set<Node>(), freed = new Set<Node>(), reasons = new Map<Node, string>();
-  const programs = new Map<Node, readonly Node[]>(), tried = new Map<string, RowProgram | string>();
-  const isKept = (node: Node): boolean => isLeaf(node) || (stored.has(node) && !freed.has(node));
-  const readersOf = new Map<Node, ReadonlySet<Node>>();
-  for (const other of stored) {
-    if (isLeaf(other)) continue;
-    for (const node of around(other, (x) => isLeaf(x) || stored.has(x)).reads) readersOf.set(node, new Set([...(readersOf.get(node) ?? []), other]));
-  }
+/** What is known while chains grow. */
+interface Site {
+  readonly options: RowProgramOptions;
+  /** Position of a node in the graph: later nodes are computed from earlier ones. */
+  readonly number: (node: Node) => number;
+  /** In memory so far. */
+  readonly isKept: (node: Node) => boolean;
+  /** May not be taken into a chain: an output, or part of another one. */
+  readonly isFixed: (node: Node) => boolean;
+  /** Stored nodes whose kernels read a node. */
+  readonly readersOf: (node: Node) => ReadonlySet<Node>;
+  /** Answers by signature: a chain is asked about again and again. */
+  readonly tried: Map<string, RowProgram | string>;
+}
 
-  const programOf = ({ root, rows, inlined }: Chain): RowProgram | string => {
-    const isStored = (node: Node): boolean => isKept(node) && !inlined.has(node) && !rows.includes(node);
-    const { stages, reads, signature } = stagesOf(root, rows, isStored, table);
-    const known = tried.get(signature) ?? rowProgramOf(stages, (tensor) => reads[tensor] && shapeOf(reads[tensor]));
-    tried.set(signature, known);
-    return typeof known === 'string' ? known : withinLimits(known, reads.length + 1);
-  };
-  const withinLimits = (program: RowProgram, buffers: number): RowProgram | string => {
-    if (buffers > bindings) return `the kernel would bind ${buffers} buffers, and the adapter allows ${bindings}`;
-    if (program.stages.some(({ width, layers }) => width > schedule.width || layers.some(({ depth }) => depth.extent > schedule.depth))) return 'its layers are not small';
-    if (program.stages.some(({ layers }) => layers.some(({ right }) => outermostReductions(right).length > 0))) return 'weights would be summed up anew for every row';
-    if (rowRegisters(program) > schedule.registers) return 'a row has more elements than a thread can keep in registers';
-    if (rowStatements(program) > schedule.statements) return 'the kernel would have too many statements';
-    return program;
-  };
-  const hasContraction = (node: Node, chain: Chain): boolean =>
-    [...around(node, (other) => other !== node && isKept(other) && !chain.inlined.has(other)).inside].some(isContraction);
-  const addRow = (chain: Chain, node: Node): Chain => ({ ...chain, rows: [...chain.rows, node].sort((a, b) => number(a) - number(b)) });
-  const addInlined = (chain: Chain, node: Node): Chain => ({ ...chain, inlined: new Set([...chain.inlined, node]) });
+const isStoredFor = ({ isKept }: Site, { rows, inlined }: Chain) => (node: Node): boolean => isKept(node) && !inlined.has(node) && !rows.includes(node);
+/** Stored nodes and rows in registers that the kernel part of `member` reads. */
+const readsOf = (site: Site, chain: Chain, member: Node): ReadonlySet<Node> => {
+  const isStored = isStoredFor(site, chain);
+  return around(member, (node) => isStored(node) || chain.rows.includes(node)).reads;
+};
 
-  /** A hidden layer may be computed on the fly where one layer reads it, and computing it takes no such layer itself. */
-  const isHidden = (chain: Chain, node: Node): boolean => {
-    const isStored = (other: Node): boolean => isKept(other) && !chain.inlined.has(other) && !chain.rows.includes(other);
-    const users = [chain.root, ...chain.rows].filter((user) => around(user, (other) => isStored(other) || chain.rows.includes(other)).reads.has(node));
-    if (users.length !== 1) return false;
-    const { expression, reads } = localExpression(users[0]!, (other) => isStored(other) || chain.rows.includes(other), table), tensor = reads.indexOf(node);
-    const loads = (e: Scalar): boolean => subexpressions(e).some((part) => part.kind === 'load' && part.tensor === tensor);
-    const within = outermostReductions(expression.value).filter(loads), nested = within.some((sum) => reductionsIn(sum.body).some(loads));
-    return within.length === 1 && !nested;
-  };
+/** What a schedule or an adapter forbids. */
+const beyondLimits = ({ stages }: RowProgram, buffers: number, { schedule, bindings }: RowProgramOptions): string | undefined =>
+  buffers > bindings ? `the kernel would bind ${buffers} buffers, and the adapter allows ${bindings}`
+  : stages.some(({ width, layers }) => width > schedule.width || layers.some(({ depth }) => depth.extent > schedule.depth)) ? 'its layers are not small'
+  : stages.some(({ layers }) => layers.some(({ right }) => outermostReductions(right).length > 0)) ? 'weights would be summed up anew for every row'
+  : rowRegisters(stages) > schedule.registers ? 'a row has more elements than a thread can keep in registers'
+  : rowStatements(stages) > schedule.statements ? 'the kernel would have too many statements'
+  : undefined;
 
-  /** Sizes alone rule most nodes out, and cost nothing. */
-  const mayJoin = (chain: Chain, node: Node): boolean => {
-    if (!hasContraction(node, chain)) return true;
-    const known = chain.rows[0], rows = countOf(node) / widthOf(node);
-    return widthOf(node) <= schedule.width && (known === undefined ? countOf(chain.root) % rows === 0 && countOf(chain.root) / rows <= schedule.width : rows === countOf(known) / widthOf(known));
-  };
-  const isSmall = (root: Node): boolean => [...around(root, (other) => other !== root && isKept(other)).inside].every((node) => !isContraction(node) || widthOf(node) <= schedule.width);
+/** The program of a chain, or why it has none. */
+const programOf = (site: Site, chain: Chain): RowProgram | string => {
+  const { stages, reads, signature } = stagesOf(chain.root, chain.rows, isStoredFor(site, chain), site.options.table);
+  const program = site.tried.get(signature) ?? rowProgramOf(stages, (tensor) => reads[tensor] && shapeOf(reads[tensor]));
+  site.tried.set(signature, program);
+  return typeof program === 'string' ? program : beyondLimits(program, reads.length + 1, site.options) ?? program;
+};
+const isLegal = (site: Site, chain: Chain): boolean => typeof programOf(site, chain) !== 'string';
 
-  const grow = (start: Chain, refused: Map<Node, string>): Chain => {
-    let chain = start;
-    for (let grew = true; grew;) {
-      grew = false;
-      const isStored = (node: Node): boolean => isKept(node) && !chain.inlined.has(node);
-      const members = [chain.root, ...chain.rows];
-      const candidates = [...new Set(members.flatMap((node) => [...around(node, (other) => isStored(other) || chain.rows.includes(other)).reads]))]
-        .filter((node) => !isLeaf(node) && !chain.rows.includes(node) && !outputs.has(node) && !taken.has(node))
-        .sort((a, b) => number(b) - number(a));
-      for (const node of candidates) {
-        const outside = [...(readersOf.get(node) ?? [])].some((user) => !members.includes(user) && !chain.inlined.has(user));
-        if (outside) { refused.set(node, 'other kernels read it too'); continue; }
-        if (!mayJoin(chain, node)) continue;
-        // a generator of weights is no layer of rows, whatever else would allow it
-        const asRow = addRow(chain, node), fault = programOf(asRow), isRow = typeof fault !== 'string' || !NOT_ROWS.has(fault);
-        const hidden = isRow && isHidden(chain, node) ? [addInlined(chain, node)] : [];
-        const choices = !hasContraction(node, chain) ? [addInlined(chain, node)] : widthOf(node) <= FEW ? [asRow, ...hidden] : [...hidden, asRow];
-        // a chain without a row in registers is no program yet
-        const results = choices.map((choice) => [choice, programOf(choice)] as const);
-        const legal = results.find(([, program]) => typeof program !== 'string');
-        const pending = legal ?? (chain.rows.length + chain.inlined.size === 0 || typeof programOf(chain) === 'string' ? results.find(([choice, program]) => isPromising(choice, program)) : undefined);
-        if (pending === undefined) { const why = results[results.length - 1]![1]; if (typeof why === 'string') refused.set(node, why); continue; }
-        chain = pending[0];
-        grew = true;
-        break;
-      }
+const withRow = ({ number }: Site, chain: Chain, node: Node): Chain => ({ ...chain, rows: [...chain.rows, node].sort((a, b) => number(a) - number(b)) });
+const withInlined = (chain: Chain, node: Node): Chain => ({ ...chain, inlined: new Set([...chain.inlined, node]) });
+const hasContraction = (site: Site, chain: Chain, node: Node): boolean => {
+  const isStored = isStoredFor(site, { ...chain, rows: [] });
+  return [...around(node, (other) => other !== node && isStored(other)).inside].some(isContraction);
+};
+
+/** A hidden layer may be computed on the fly where one layer reads it, and computing it takes no such layer itself. */
+const isHidden = (site: Site, chain: Chain, node: Node): boolean => {
+  const users = [chain.root, ...chain.rows].filter((user) => readsOf(site, chain, user).has(node));
+  if (users.length !== 1) return false;
+  const isStored = isStoredFor(site, chain);
+  const { expression, reads } = localExpression(users[0]!, (other) => isStored(other) || chain.rows.includes(other), site.options.table), tensor = reads.indexOf(node);
+  const loads = (e: Scalar): boolean => subexpressions(e).some((part) => part.kind === 'load' && part.tensor === tensor);
+  const within = outermostReductions(expression.value).filter(loads), nested = within.some((sum) => reductionsIn(sum.body).some(loads));
+  return within.length === 1 && !nested;
+};
+
+/** Sizes alone rule most nodes out, and cost nothing. */
+const fitsRows = (site: Site, { root, rows: [known] }: Chain, node: Node): boolean => {
+  const { width } = site.options.schedule, rows = countOf(node) / widthOf(node);
+  return widthOf(node) <= width && (known === undefined ? countOf(root) % rows === 0 && countOf(root) / rows <= width : rows === countOf(known) / widthOf(known));
+};
+
+/** The chains that take `node` in, the better one first; none where sizes forbid it. */
+const choicesFor = (site: Site, chain: Chain, node: Node): readonly Chain[] => {
+  if (!hasContraction(site, chain, node)) return [withInlined(chain, node)];
+  if (!fitsRows(site, chain, node)) return [];
+  const asRow = withRow(site, chain, node), fault = programOf(site, asRow);
+  // a generator of weights is no layer of rows, whatever else would allow it
+  const isRow = typeof fault !== 'string' || !NOT_ROWS.has(fault);
+  const hidden = isRow && isHidden(site, chain, node) ? [withInlined(chain, node)] : [];
+  return widthOf(node) <= FEW ? [asRow, ...hidden] : [...hidden, asRow];
+};
+
+/** The chain with `node` in it, or why that cannot be; undefined where sizes alone forbid it. */
+const taking = (site: Site, chain: Chain, node: Node): Chain | string | undefined => {
+  const members = [chain.root, ...chain.rows];
+  if ([...site.readersOf(node)].some((user) => !members.includes(user) && !chain.inlined.has(user))) return 'other kernels read it too';
+  const choices = choicesFor(site, chain, node), answers = choices.map((choice) => programOf(site, choice));
+  const legal = choices.find((_, i) => typeof answers[i] !== 'string');
+  if (legal !== undefined) return legal;
+  // not legal yet, but a layer further up may have the weights of its own that are still lacking
+  const isOpen = chain.rows.length + chain.inlined.size === 0 || !isLegal(site, chain);
+  const promising = choices.find((choice, i) => isOpen && choice.rows.length <= 2 && answers[i] === ROW_FAULTS.common);
+  return promising ?? (answers[answers.length - 1] as string | undefined); // none of them is a program
+};
+
+interface Grown { readonly chain: Chain; readonly refused: ReadonlyMap<Node, string> }
+/** Takes in stored nodes, the latest first, until nothing more can be taken. */
+const grow = (site: Site, root: Node): Grown => {
+  const refused = new Map<Node, string>();
+  const next = (chain: Chain): Chain | undefined => {
+    const candidates = [...new Set([root, ...chain.rows].flatMap((member) => [...readsOf(site, chain, member)]))]
+      .filter((node) => !isLeaf(node) && !chain.rows.includes(node) && !site.isFixed(node)).sort((a, b) => site.number(b) - site.number(a));
+    for (const node of candidates) {
+      const larger = taking(site, chain, node);
+      if (typeof larger === 'object') return larger;
+      if (larger !== undefined) refused.set(node, larger);
     }
-    return chain;
+    return undefined;
   };
-  /** Not legal yet, but a layer further up may have the weights of its own that it still lacks. */
-  const isPromising = (choice: Chain, program: RowProgram | string): boolean => choice.rows.length <= 2 && program === ROW_FAULTS.common;
+  let chain: Chain = { root, rows: [], inlined: new Set() };
+  for (let larger = next(chain); larger !== undefined; larger = next(chain)) chain = larger;
+  return { chain, refused };
+};
 
+const readersIn = (stored: ReadonlySet<Node>): ReadonlyMap<Node, ReadonlySet<Node>> => {
+  const readers = new Map<Node, Set<Node>>();
+  for (const user of stored) {
+    if (isLeaf(user)) continue;
+    for (const node of around(user, (other) => isLeaf(other) || stored.has(other)).reads) readers.set(node, (readers.get(node) ?? new Set()).add(user));
+  }
+  return readers;
+};
+
+/** Finds the row programs among the stored nodes; `excluded` ones have kernels of another kind. */
+export const planRowPrograms = (graph: Graph, stored: ReadonlySet<Node>, excluded: ReadonlySet<Node>, options: RowProgramOptions): RowPrograms => {
+  const order = nodesOf(graph), position = new Map(order.map((node, i) => [node, i])), outputs = new Set(graph.outputs.map(({ node }) => node));
+  const taken = new Set<Node>(), freed = new Set<Node>(), reasons = new Map<Node, string>(), readers = readersIn(stored);
+  const programs = new Map<Node, readonly Node[]>();
+  const isKept = (node: Node): boolean => isLeaf(node) || (stored.has(node) && !freed.has(node));
+  const site: Site = {
+    options, isKept, number: (node) => position.get(node)!, isFixed: (node) => outputs.has(node) || taken.has(node), readersOf: (node) => readers.get(node) ?? new Set(), tried: new Map(),
+  };
+  const isSmall = (root: Node): boolean => [...around(root, (other) => other !== root && isKept(other)).inside].every((node) => !isContraction(node) || widthOf(node) <= options.schedule.width);
   for (const root of [...order].reverse()) {
     if (!stored.has(root) || isLeaf(root) || taken.has(root) || freed.has(root) || excluded.has(root) || !isSmall(root)) continue;
-    const refused = new Map<Node, string>(), chain = grow({ root, rows: [], inlined: new Set() }, refused);
-    if (chain.rows.length + chain.inlined.size === 0 || typeof programOf(chain) === 'string') continue;
+    const { chain, refused } = grow(site, root), inside = [...chain.rows, ...chain.inlined];
+    if (inside.length === 0 || !isLegal(site, chain)) continue;
     programs.set(root, chain.rows);
     taken.add(root);
-    for (const node of [...chain.rows, ...chain.inlined]) { freed.add(node); taken.add(node); }
+    for (const node of inside) { freed.add(node); taken.add(node); }
     for (const [node, why] of refused) reasons.set(node, why);
   }
   return { programs, freed, reasons: new Map([...reasons].filter(([node]) => stored.has(node) && !freed.has(node))) };

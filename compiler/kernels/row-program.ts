@@ -29,7 +29,7 @@ const NONE = -1e9;
 interface Registers { readonly lanes: Lanes; readonly parts: readonly Scalar[] }
 
 /** Registers that a thread needs at once: the rows that a stage reads, its own, and its sums. */
-export const rowRegisters = ({ stages }: RowProgram): number => {
+export const rowRegisters = (stages: readonly Stage[]): number => {
   const widths = new Map(stages.map(({ tensor, width }) => [tensor, width]));
   const needs = stages.map(({ value, width, layers, tensor }) => {
     const read = new Set(subexpressions(value).flatMap((e) => (e.kind === 'load' && e.tensor !== tensor && widths.has(e.tensor) ? [e.tensor] : [])));
@@ -39,7 +39,7 @@ export const rowRegisters = ({ stages }: RowProgram): number => {
 };
 
 /** Statements of one thread are about as many as it has products outside loops; software drivers and compilers suffer from too many. */
-export const rowStatements = ({ stages }: RowProgram): number => {
+export const rowStatements = (stages: readonly Stage[]): number => {
   const widths = new Map(stages.map(({ tensor, width }) => [tensor, width]));
   const readsRows = (e: Scalar): boolean => subexpressions(e).some((part) => part.kind === 'load' && widths.has(part.tensor));
   return stages.reduce((n, { width, layers }) => n + layers.reduce((m, { left, depth, right }) => {

@@ -1,5 +1,6 @@
 /** The command `pixnerd`: finds the command, checks its arguments, runs it, and turns every end into a message and an exit code. */
 import * as E from 'fp-ts/Either';
+import { nodeDevicesIdle } from '../runtime/node.ts';
 import { parseArguments } from './arguments.ts';
 import type { AnyCommand, Terminal } from './command.ts';
 import { demo } from './commands/demo.ts';
@@ -50,9 +51,9 @@ const complain = (message: string): void => {
   process.stderr.write(`pixnerd: ${[first, ...rest].join('\n  ')}\n`);
 };
 
-/** Dawn's threads keep a process alive; whoever waits for the output (a pipe) must still get all of it. */
+/** Dawn's threads keep a process alive; whoever waits for the output (a pipe) must still get all of it, and the adapter finishes what it has. */
 const exit = (code: number): void => {
-  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+  process.stdout.write('', () => process.stderr.write('', () => void nodeDevicesIdle().then(() => process.exit(code))));
 };
 
 const watchInterrupts = (): AbortSignal => {

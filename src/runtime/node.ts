@@ -212,5 +212,18 @@ export const openNodeDevice = (
     const memoryCap = options.memoryCap ?? (isCpu(found.adapter) ? hostMemoryCap() : Infinity);
     const opened = await openAdapter(found.adapter, needs, { memoryCap, onWait: calmPolling })();
     if (opened._tag === 'Left') throw fail(opened.left);
+    openedDevices.add(opened.right.gpu);
     return { device: opened.right, notice: describe(found) };
   });
+
+/** Every device that was opened here; a destroyed one has no work. */
+const openedDevices = new Set<GPUDevice>();
+
+/** A driver is not waited for any longer than this, in milliseconds. */
+const PATIENCE = 5000;
+
+/** Resolves when no device computes any more: a process that ends while a software driver's threads run may end with a segmentation fault. */
+export const nodeDevicesIdle = async (): Promise<void> => {
+  const idle = [...openedDevices].map((gpu) => gpu.queue.onSubmittedWorkDone().catch(() => undefined)); // lost or destroyed: nothing runs
+  await Promise.race([Promise.all(idle), new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+};

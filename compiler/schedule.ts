@@ -122,7 +122,7 @@ export const tileFor = (schedule: Schedule, { multiplications, columns, terms }:
   if (broadcast === undefined) return own;
   const tiles = Math.ceil(columns / broadcast.columns), rows = Math.min(broadcast.rows, powerOfTwo(MOST_SUMS / (broadcast.columns * terms)));
   if (tiles < LEAST_SUBGROUP || rows < LEAST_SUBGROUP) return own;
-  return { ...own, broadcast: { ...broadcast, rows, threads: Math.min(broadcast.threads, 2 ** Math.ceil(Math.log2(tiles))) } };
+  return { ...own, broadcast: { ...broadcast, rows, threads: Math.min(broadcast.threads, powerOfTwoFrom(tiles)) } };
 };
 
 export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
@@ -142,6 +142,8 @@ export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
   },
 };
 
+/** Smallest power of two that is at least `x`, and at least 1. */
+export const powerOfTwoFrom = (x: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, x)));
 /** Largest power of two that is at most `x`, and at least 1. */
 const powerOfTwo = (x: number): number => 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, x))));
 

@@ -158,6 +158,13 @@ export const placed = (p: Placer, e: Scalar, block: Block): Scalar => {
   return p.place(e, block);
 };
 
+/** Gives an accumulator another value. */
+export const assign = (p: Placer, block: Block, local: Scalar, value: Scalar): void =>
+  p.push(block, { kind: 'assign', local: (local as S.ScalarKind<'local'>).local, value }); // accumulators are declared: locals
+
+/** The sum of a vector's lanes. */
+export const lanesSum = (e: Scalar): Scalar => (e.lanes === 1 ? e : S.dot(e, S.splat(S.constant(1, 'f32'), e.lanes)));
+
 /** Gives a value a name. */
 export const named = (p: Placer, block: Block, value: Scalar): Scalar => {
   if (value.kind === 'local' || value.kind === 'constant') return value;

@@ -10,20 +10,19 @@ import type { LoopKernel, Statement } from '../../dsl/scalar/loop.ts';
 import { extentOf, freeVariables, localId, outermostReductions, rewriteScalar, subexpressions, substitute } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Lanes, Scalar } from '../../dsl/scalar/scalar.ts';
-import type { RowProgramSchedule } from '../schedule.ts';
+import { powerOfTwoFrom, type RowProgramSchedule } from '../schedule.ts';
 import { accessesOf } from './access.ts';
-import { type Block, named, placed, type Placer, placer } from './block.ts';
+import { assign, type Block, lanesSum, named, placed, type Placer, placer } from './block.ts';
+import { NO_VARIABLE } from './epilogue.ts';
 import { widthFor } from './matmul.ts';
 import type { Output } from './row.ts';
 import { type Layer, type RowProgram, type Stage } from './row-pattern.ts';
-import { distance, isWideLoad, widen } from './widen.ts';
+import { distance, isWideLoad, positionsOf, widen } from './widen.ts';
 import { together } from './workgroup.ts';
 
 type Reduce = S.ScalarKind<'reduce'>;
 type DTypes = Parameters<typeof accessesOf>[1];
 
-const powerOfTwoFrom = (x: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, x)));
-const NONE = -1e9;
 
 /** A row in registers: vectors of `lanes` places. */
 interface Registers { readonly lanes: Lanes; readonly parts: readonly Scalar[] }
@@ -51,8 +50,6 @@ export const rowStatements = (stages: readonly Stage[]): number => {
 const readsStatically = (e: Scalar, v: Variable, widths: ReadonlyMap<number, number>): boolean =>
   subexpressions(e).some((part) => part.kind === 'load' && widths.has(part.tensor) && freeVariables(S.fromIndex(part.index, 'i32')).has(v.id));
 
-const positionsOf = (lanes: Lanes, i: Index): readonly Index[] => Array.from({ length: lanes }, (_, l) => plusConstant(times(i, lanes), l));
-const lanesSum = (e: Scalar): Scalar => (e.lanes === 1 ? e : S.dot(e, S.splat(S.constant(1, 'f32'), e.lanes)));
 const joinOf = (monoid: S.Monoid): ((a: Scalar, b: Scalar) => Scalar) => (monoid === 'sum' ? S.add : S.max);
 const lanesJoined = (monoid: S.Monoid, e: Scalar): Scalar =>
   (monoid === 'sum' && e.type === 'f32' ? lanesSum(e) : Array.from({ length: e.lanes }, (_, l) => S.lane(e, l)).reduce(joinOf(monoid)));
@@ -75,7 +72,6 @@ interface Site {
   readonly known: Map<string, Scalar>;
 }
 
-const assign = (p: Placer, block: Block, local: Scalar, value: Scalar): void => p.push(block, { kind: 'assign', local: (local as S.ScalarKind<'local'>).local, value });
 /** Loads of rows become the registers that hold them. */
 const fromRegisters = ({ rows, widths }: Site, e: Scalar): Scalar => rewriteScalar(e, (_old, rebuilt) => {
   const width = rebuilt.kind === 'load' ? widths.get(rebuilt.tensor) : undefined;
@@ -99,7 +95,7 @@ const vectorOf = (site: Site, block: Block, e: Scalar, v: Variable | undefined, 
     values.set(local, value);
   }
   const bare = rewriteScalar(e, (old, rebuilt) => standIns.get(old.key) ?? rebuilt);
-  const wide = widen(bare, v?.id ?? NONE, positions, new Map([...values].map(([local, value]) => [local, S.splat(value, positions.length as Lanes)])));
+  const wide = widen(bare, v?.id ?? NO_VARIABLE, positions, new Map([...values].map(([local, value]) => [local, S.splat(value, positions.length as Lanes)])));
   const ready = fromRegisters(site, wide);
   return placed(p, ready, block);
 };

@@ -11,16 +11,16 @@ import type { LoopKernel } from '../../dsl/scalar/loop.ts';
 import { extentOf, freeVariables, rewriteScalar, substitute } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Lanes, LocalArray, Scalar } from '../../dsl/scalar/scalar.ts';
-import type { StreamSchedule } from '../schedule.ts';
+import { powerOfTwoFrom, type StreamSchedule } from '../schedule.ts';
 import { accessesOf } from './access.ts';
-import { type Block, named, placed, type Placer, placer } from './block.ts';
+import { assign, type Block, lanesSum, named, placed, type Placer, placer } from './block.ts';
 import { keyRange } from './key-range.ts';
 import type { Output } from './row.ts';
 import { type Stream, type StreamedSum, streamRegisters } from './stream-pattern.ts';
 import type { TensorExpression } from './tensor-expression.ts';
 import { splitThread } from './thread.ts';
 import { widthFor } from './matmul.ts';
-import { distance, widen } from './widen.ts';
+import { distance, positionsOf, widen } from './widen.ts';
 import { mark, meet, together } from './workgroup.ts';
 
 type DTypes = Parameters<typeof accessesOf>[1];
@@ -32,7 +32,6 @@ const LOWEST = -1.7e38;
 const withLocals = (e: Scalar, values: ReadonlyMap<number, Scalar>): Scalar =>
   rewriteScalar(e, (_old, rebuilt) => (rebuilt.kind === 'local' ? values.get(rebuilt.local) ?? rebuilt : rebuilt));
 
-const powerOfTwoFrom = (x: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, x)));
 const f32 = (value: number): Scalar => S.constant(value, 'f32');
 
 /** Sizes of one kernel, from the schedule and what the adapter and the problem allow. */
@@ -61,9 +60,6 @@ const sharedBytes = (stream: Stream, tiles: Tiles, staging: StreamSchedule['stag
 
 const isColumn = ({ weight }: StreamedSum, column: Variable | undefined): boolean => weight !== undefined && column !== undefined && freeVariables(weight).has(column.id);
 
-const assign = (p: Placer, block: Block, local: Scalar, value: Scalar): void => p.push(block, { kind: 'assign', local: (local as S.ScalarKind<'local'>).local, value }); // accumulators are declared: locals
-/** The sum of a vector's lanes. */
-const lanesSum = (e: Scalar): Scalar => (e.lanes === 1 ? e : S.dot(e, S.splat(f32(1), e.lanes)));
 
 /** Everything that the parts of one kernel share. */
 interface Site {
@@ -85,7 +81,6 @@ interface Fragments {
   readonly at: (j: Index, i: number) => Scalar;
 }
 
-const positionsOf = (lanes: Lanes, i: Index): readonly Index[] => Array.from({ length: lanes }, (_, l) => plusConstant(times(i, lanes), l));
 
 /** Key number `j` of the tile, by variable; beyond the end it is the last one. */
 const keyAt = ({ stream, tiles }: Site, tile: Index, j: Index): ReadonlyMap<number, Index> => {

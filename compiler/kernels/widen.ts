@@ -4,7 +4,7 @@
  * A load becomes one wide load where its index proves it contiguous and aligned, one narrow load where it does not depend on
  * the variable, and separate loads otherwise.
  */
-import { type Index, plus, substituteIndex, times } from '../../dsl/scalar/index-expression.ts';
+import { type Index, plus, plusConstant, substituteIndex, times } from '../../dsl/scalar/index-expression.ts';
 import { freeVariables, localId, operandsOf, substitute, withOperands } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Lanes, Scalar } from '../../dsl/scalar/scalar.ts';
@@ -57,3 +57,6 @@ export const widen = (e: Scalar, variable: number, positions: readonly Index[], 
 
 /** A vector that is read from memory as it is. */
 export const isWideLoad = (e: Scalar): boolean => (e.lanes > 1 && e.kind === 'load') || (e.kind === 'cast' && isWideLoad(e.a));
+
+/** The places of vector number `i`. */
+export const positionsOf = (lanes: Lanes, i: Index): readonly Index[] => Array.from({ length: lanes }, (_, l) => plusConstant(times(i, lanes), l));

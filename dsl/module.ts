@@ -122,13 +122,14 @@ const parameterNode = (name: string, shape: Shape): Node => {
 const inScope = (path: string, bound: unknown): unknown =>
   typeof bound === 'function' ? (...inputs: unknown[]) => inScopeOf({ scope: path }, () => bound(...inputs)) : bound;
 
-const bindEntry = (entry: Entry, path: string): unknown => {
+type Given = (path: string, shape: Shape) => unknown;
+const bindEntry = (entry: Entry, path: string, given: Given): unknown => {
   switch (entry.kind) {
-    case 'parameter': return parameterNode(path, entry.shape);
-    case 'repeat': return numbered([entry], path).flat().map(([name, child]) => bindEntry(child, name));
-    case 'stack': return numbered(entry.parts, path).map((group) => group.map(([name, child]) => bindEntry(child, name)));
+    case 'parameter': return given(path, entry.shape);
+    case 'repeat': return numbered([entry], path).flat().map(([name, child]) => bindEntry(child, name, given));
+    case 'stack': return numbered(entry.parts, path).map((group) => group.map(([name, child]) => bindEntry(child, name, given)));
     case 'module': {
-      const parts = Object.fromEntries(Object.entries(entry.spec).map(([name, child]) => [name, bindEntry(child, join(path, name))]));
+      const parts = Object.fromEntries(Object.entries(entry.spec).map(([name, child]) => [name, bindEntry(child, join(path, name), given)]));
       return inScope(path, entry.body(parts as never)); // the parts are made from the spec that types them
     }
   }
@@ -136,7 +137,30 @@ const bindEntry = (entry: Entry, path: string): unknown => {
 
 /** The function of a module, over parameters with their state_dict names. */
 export const bind = <F>(model: { readonly kind: 'module'; readonly spec: Spec; readonly body: (parts: never) => F }): F =>
-  bindEntry(model, '') as F; // bindEntry of a module is its function
+  bindEntry(model, '', parameterNode) as F; // bindEntry of a module is its function
+
+const treeOf = (entry: Entry, path: string, given: Given): unknown => {
+  switch (entry.kind) {
+    case 'parameter': return given(path, entry.shape);
+    case 'repeat': return numbered([entry], path).flat().map(([name, child]) => treeOf(child, name, given));
+    case 'stack': return numbered(entry.parts, path).map((group) => group.map(([name, child]) => treeOf(child, name, given)));
+    case 'module': return Object.fromEntries(Object.entries(entry.spec).map(([name, child]) => [name, treeOf(child, join(path, name), given)]));
+  }
+};
+
+/** The parameters of a module under their state_dict names, as a tree of its form: what `grad` takes and gives. */
+export const parametersOf = <M extends Entry>(model: M): Params<M> => treeOf(model, '', parameterNode) as Params<M>; // the tree of the spec that types it
+
+const leaves = (tree: unknown): readonly unknown[] =>
+  typeof tree !== 'object' || tree === null || 'op' in tree ? [tree] : Object.values(tree).flatMap(leaves);
+
+/** The function of a module over a tree of parameters, which may be computed ones. */
+export const applied = <M extends { readonly kind: 'module'; readonly spec: Spec; readonly body: (parts: never) => unknown }>(
+  model: M, tree: Params<M>,
+): FunctionOf<M> => {
+  const names = parameters(model).map(([name]) => name), given = new Map(leaves(tree).map((leaf, i) => [names[i], leaf] as const)); // both in the order of the spec
+  return bindEntry(model, '', (path) => given.get(path)) as FunctionOf<M>;
+};
 
 type Outputs = Tensor | Readonly<Record<string, Tensor>>;
 type Traced<Inputs extends readonly Tensor[], R> =

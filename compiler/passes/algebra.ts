@@ -30,6 +30,7 @@ const whenSameShape = (node: Node): Node | undefined => (same(node.shape, input(
 
 const RULES: Readonly<Record<string, readonly Rule[]>> = {
   tap: [{ name: 'tap(x) = x', rewrite: (node) => input(node) }],
+  stopGradient: [{ name: 'stopGradient(x) = x', rewrite: (node) => input(node) }],
   add: [{ name: 'x + 0 = x', rewrite: identityWith(0, 'right') }, { name: '0 + x = x', rewrite: identityWith(0, 'left') }],
   sub: [{ name: 'x - 0 = x', rewrite: identityWith(0, 'right') }],
   mul: [{ name: 'x · 1 = x', rewrite: identityWith(1, 'right') }, { name: '1 · x = x', rewrite: identityWith(1, 'left') }],

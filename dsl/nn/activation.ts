@@ -1,4 +1,5 @@
 /** Activations, safe from overflow for every finite argument. */
+import { withRule } from '../gradient/custom.ts';
 import type { Node } from '../graph/node.ts';
 import { typed } from '../language/build.ts';
 import { abs, add, div, exp, ge, le, maximum, minimum, mul, neg, select, square, sub } from '../language/elementwise.ts';
@@ -22,7 +23,8 @@ const withSignOf = (x: Elements, size: Elements): Elements => select(ge(x, 0), s
 // exp of minus the absolute value never overflows
 const sigmoidOf = (x: Elements): Elements => {
   const small = exp(neg(abs(x)));
-  return div(select(ge(x, 0), 1, small), add(small, 1));
+  const y = div(select(ge(x, 0), 1, small), add(small, 1));
+  return withRule(y, [x], (cotangent) => [mul(cotangent as Elements, mul(y, sub(1, y)))]) as Elements;
 };
 
 // 1 - e^-2|x| loses digits near 0; there the series is exact to float32

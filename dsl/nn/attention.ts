@@ -1,10 +1,13 @@
 /** Scaled dot product attention and the rotary embedding. */
 import type { DType } from '../dtype.ts';
 import type { Node } from '../graph/node.ts';
+import { withRule } from '../gradient/custom.ts';
+import { pullback } from '../gradient/gradients.ts';
 import { constantNode, countNode, first, reshapeTo, ruled, sameDType, typed } from '../language/build.ts';
 import { add, le, mul, rsqrt, select, sub } from '../language/elementwise.ts';
 import { concat, slice, unsqueeze } from '../language/movement.ts';
 import { batchedProduct, matmul } from '../language/product.ts';
+import { sum } from '../language/reduction.ts';
 import { iota } from '../language/source.ts';
 import { divideDim } from '../shape/dim.ts';
 import { attentionRule, batchedRule, maskRule, ropeRule, SIGNATURES } from '../shape/rules.ts';
@@ -71,7 +74,20 @@ const attend = (q: Node, k: Node, v: Node, { mask, causal = false, scale }: Atte
     const scores = mul(batchedProduct(q, k, scoresShape, true) as Scores, factor);
     const seen = mask === undefined ? scores : select(mask as Allowed, scores, far(q.dtype));
     const past = causal ? select(causalMask(q, k), seen, far(q.dtype)) : seen;
-    return matmul(softmax(past, -1), v as Values);
+    return weighted(past, v as Values);
+  });
+};
+
+/**
+ * softmax(scores) v. In the backward pass sum(p dp) over the keys, which the softmax needs, is sum(y dy) over the channels of the result:
+ * no second walk over the scores (Dao et al., FlashAttention, arXiv 2205.14135, appendix B).
+ */
+const weighted = (scores: Scores, v: Values): Node => {
+  const shares = softmax(scores, -1), y = matmul(shares, v);
+  return withRule(y, [scores, v], (cotangent) => {
+    const dy = cotangent as typeof y;
+    const [toShares, toValues] = pullback([y], [dy], [shares, v], { derive: y, recompute: () => undefined }) as [Scores, Values]; // in the order asked for
+    return [mul(shares, sub(toShares, sum(mul(y, dy), -1, true))), toValues];
   });
 };
 

@@ -1,4 +1,5 @@
 /** Normalisations: softmax, log-sum-exp, RMS and layer norm, division by the length. */
+import { withRule } from '../gradient/custom.ts';
 import type { Node } from '../graph/node.ts';
 import { typed } from '../language/build.ts';
 import { add, div, exp, log, maximum, mul, rsqrt, sqrt, square, sub } from '../language/elementwise.ts';
@@ -27,7 +28,12 @@ const alongAxis = <const Op extends string>(op: Op, formula: (x: Rows, axis: -1)
 /** e^x / sum(e^x) along the axis; the maximum is subtracted first, so nothing overflows. */
 export const softmax = alongAxis('softmax', (x, axis) => {
   const weights = exp(sub(x, max(x, axis, true)));
-  return div(weights, sum(weights, axis, true));
+  const shares = div(weights, sum(weights, axis, true));
+  // y (dy - sum(y dy)): the maximum and the sum need no gradient of their own
+  return withRule(shares, [x], (cotangent) => {
+    const dy = cotangent as Rows;
+    return [mul(shares, sub(dy, sum(mul(dy, shares), axis, true)))];
+  }) as Rows;
 });
 
 const SHORTEST = 1e-12;

@@ -64,6 +64,7 @@ export interface Reference {
   readonly part: (site: PartSite) => Part;
 }
 
+/** Makes a node, by its op's shape rule. */
 export type Apply = (op: string, inputs: readonly Node[], attributes: Attributes) => Node;
 
 /** Cotangents of the inputs, given that of the output; `undefined` where none flows (integers, booleans). */
@@ -101,10 +102,16 @@ export interface OpDefinition {
   /** Result type, or the message of the error. Works on numbers and symbols alike. */
   readonly infer: (operands: readonly TensorType[], attributes: Attributes) => TensorType | string;
   readonly reference: Reference;
-  readonly gradient: Gradient | 'not differentiable' | 'pending';
+  readonly gradient: Gradient | 'not differentiable';
   readonly lower: (site: LowerSite) => Scalar;
   readonly traits: Traits;
 }
+
+/** One number at every place of a tensor like the given one. */
+export const uniformLike = (apply: Apply, like: TensorType, value: number): Node => {
+  const one = apply('reshape', [apply('constant', [], { value, dtype: like.dtype })], { shape: like.shape.map(() => 1) });
+  return apply('expand', [one], { shape: like.shape });
+};
 
 /** Value and bound of an op's result. */
 export const boundedResult = ({ value, bound }: Pick<Reference, 'value' | 'bound'>, operands: readonly Bounded[], result: BoundType, attributes: Attributes): Bounded => {

@@ -10,7 +10,7 @@ import { showShape } from '../shape/dim.ts';
 import * as elementary from '../scalar/elementary.ts';
 import * as S from '../scalar/scalar.ts';
 import type { Scalar } from '../scalar/scalar.ts';
-import { type Apply, type Bounded, elementwisePart, flushError, type Gradient, type OpDefinition, type Reference, unitRoundoff } from './definition.ts';
+import { type Apply, type Bounded, elementwisePart, flushError, type Gradient, type OpDefinition, type Reference, uniformLike, unitRoundoff } from './definition.ts';
 
 /** One element with its magnitude and error bound. */
 export interface Element { readonly v: number; readonly m: number; readonly e: number }
@@ -109,10 +109,6 @@ const wrapMul = (a: number, b: number, dtype: DType): number =>
 
 // ---- gradients ------------------------------------------------------------------------------------------------------------
 
-const scalarLike = (apply: Apply, like: Node, value: number): Node => {
-  const one = apply('reshape', [apply('constant', [], { value, dtype: like.dtype })], { shape: like.shape.map(() => 1) });
-  return apply('expand', [one], { shape: like.shape });
-};
 /** d(out)/d(in) times the cotangent, for an op of one input. */
 const chain = (derivative: (apply: Apply, x: Node, y: Node) => Node): Gradient => ({ apply, cotangent, node }) =>
   [apply('mul', [cotangent, derivative(apply, node.inputs[0]!, node)], {})];
@@ -141,8 +137,8 @@ export const UNARY = {
   abs: unary('abs', {
     operands: ['float', 'integer'], value: Math.abs, bound: exactly, cost: 1, lower: S.abs,
     gradient: chain((apply, x) => {
-      const positive = apply('le', [scalarLike(apply, x, 0), x], {});
-      return apply('select', [positive, scalarLike(apply, x, 1), scalarLike(apply, x, -1)], {});
+      const positive = apply('le', [uniformLike(apply, x, 0), x], {});
+      return apply('select', [positive, uniformLike(apply, x, 1), uniformLike(apply, x, -1)], {});
     }),
   }),
   exp: unary('exp', {
@@ -164,7 +160,7 @@ export const UNARY = {
   }),
   sqrt: unary('sqrt', {
     value: Math.sqrt, cost: 4, lower: S.sqrt,
-    gradient: chain((apply, x, y) => apply('div', [scalarLike(apply, x, 0.5), y], {})),
+    gradient: chain((apply, x, y) => apply('div', [uniformLike(apply, x, 0.5), y], {})),
     // |sqrt(a ± e) - sqrt(a)| <= min(e / sqrt(a), sqrt(e)): finite at 0 too
     bound: ([a], value, dtype) => {
       const e = Math.min(a!.v > 0 ? a!.e / Math.sqrt(a!.v) : Infinity, Math.sqrt(a!.e)) + 3 * unitRoundoff(dtype) * value + flushError(dtype);
@@ -173,7 +169,7 @@ export const UNARY = {
   }),
   rsqrt: unary('rsqrt', {
     value: (x) => 1 / Math.sqrt(x), cost: 4, lower: S.rsqrt,
-    gradient: chain((apply, x, y) => apply('mul', [apply('div', [y, x], {}), scalarLike(apply, x, -0.5)], {})),
+    gradient: chain((apply, x, y) => apply('mul', [apply('div', [y, x], {}), uniformLike(apply, x, -0.5)], {})),
     bound: smooth((x, e) => (x - e > 0 ? 0.5 * (x - e) ** -1.5 : Infinity), () => 2),
   }),
   floor: unary('floor', {
@@ -187,7 +183,7 @@ export const UNARY = {
 const chosen = (first: 'larger' | 'smaller'): Gradient => ({ apply, cotangent, node }) => {
   const [a, b] = node.inputs as readonly [Node, Node];
   const takesFirst = apply('le', first === 'larger' ? [b, a] : [a, b], {});
-  const zero = scalarLike(apply, cotangent, 0);
+  const zero = uniformLike(apply, cotangent, 0);
   return [apply('select', [takesFirst, cotangent, zero], {}), apply('select', [takesFirst, zero, cotangent], {})];
 };
 
@@ -237,7 +233,7 @@ const select: OpDefinition = {
     }),
   }),
   gradient: ({ apply, cotangent, node }) => {
-    const zero = scalarLike(apply, cotangent, 0);
+    const zero = uniformLike(apply, cotangent, 0);
     const condition = node.inputs[0]!;
     return [undefined, apply('select', [condition, cotangent, zero], {}), apply('select', [condition, zero, cotangent], {})];
   },
@@ -289,16 +285,22 @@ const cast: OpDefinition = {
   traits: { arity: 1, elementwise: true, view: false, commutative: false, cost: 1, dims: [] },
 };
 
-/** A named intermediate: the identity, kept until the taps of a program are chosen. */
-const tap: OpDefinition = {
-  infer: ([x]) => x ?? 'tap: takes one operand',
+/** The same tensor, as a node of its own. */
+const identity = (op: string, gradient: OpDefinition['gradient']): OpDefinition => ({
+  infer: ([x]) => x ?? `${op}: takes one operand`,
   reference: byElement({
     value: ([x]) => x!.data,
     bound: ([x]) => ({ magnitude: x!.magnitude, error: x!.error }),
   }),
-  gradient: ({ cotangent }) => [cotangent],
+  gradient,
   lower: ({ operands: [x], index }) => x!.at(index),
   traits: { arity: 1, elementwise: true, view: true, commutative: false, cost: 0, dims: [] },
-};
+});
+/** A named intermediate, kept until the taps of a program are chosen. */
+const tap = identity('tap', ({ cotangent }) => [cotangent]);
+/** What no gradient flows through; nothing else, so the compiler drops it. */
+const stopGradient = identity('stopGradient', 'not differentiable');
+/** Keeps what is made of it apart from what is made of its operand, so that it is computed again instead of being kept; `key` tells several apart. */
+const again = identity('again', ({ cotangent }) => [cotangent]);
 
-export const OTHER_ELEMENTWISE = { select, cast, tap } as const satisfies Record<string, OpDefinition>;
+export const OTHER_ELEMENTWISE = { select, cast, tap, stopGradient, again } as const satisfies Record<string, OpDefinition>;

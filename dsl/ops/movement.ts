@@ -1,12 +1,12 @@
 /** Ops that only move or repeat elements: the compiler turns them into index arithmetic, never into copies of their own. */
 import { type DType, DTYPES } from '../dtype.ts';
-import type { Attributes } from '../graph/node.ts';
+import type { Attributes, Node } from '../graph/node.ts';
 import { clampIndex, flatten, type Index, integer, ofScalar, plusConstant, stridesOf, times, unflatten } from '../scalar/index-expression.ts';
 import * as S from '../scalar/scalar.ts';
-import { type Dim, showShape } from '../shape/dim.ts';
+import { addDim, type Dim, exceeds, multiplyDim, showShape, subtractDim } from '../shape/dim.ts';
 import { concatRule, expandRule, padRule, permuteRule, reshapeRule, sliceRule, takeRule } from '../shape/rules.ts';
 import { dimsAttribute, numberAttribute, numbersAttribute } from './attributes.ts';
-import { type Bounded, type BoundType, type Dense, type LowerSite, type OpDefinition, type Part, type Places, type Reference, unitRoundoff } from './definition.ts';
+import { type Apply, type Bounded, type BoundType, type Dense, type LowerSite, type OpDefinition, type Part, type Places, type Reference, uniformLike, unitRoundoff } from './definition.ts';
 
 type Position = readonly number[];
 const product = (shape: Position): number => shape.reduce((a, b) => a * b, 1);
@@ -169,6 +169,15 @@ const expand = movement({
   lower: ({ operands: [x], index }) => x!.at(x!.shape.map((size, axis) => (size === 1 ? integer(0) : index[axis]!))),
 });
 
+/** Each element in a group of `step` along an axis, where the slice from `start` finds it, with zeros around it. */
+const withGaps = (apply: Apply, x: Node, axis: number, step: number, start: Dim): Node => {
+  if (step === 1) return x;
+  const before = typeof start === 'number' ? start % step : 0, none = x.shape.map(() => 0);
+  const groups = apply('reshape', [x], { shape: x.shape.toSpliced(axis + 1, 0, 1) });
+  const filled = apply('pad', [groups], { low: [...none, 0].with(axis + 1, before), high: [...none, 0].with(axis + 1, step - 1 - before), value: 0 });
+  return apply('reshape', [filled], { shape: x.shape.with(axis, multiplyDim(x.shape[axis]!, step)) });
+};
+
 const slice = movement({
   arity: 1, view: true, dims: ['starts', 'sizes'],
   infer: inferOne('slice', (shape, attributes) =>
@@ -178,7 +187,16 @@ const slice = movement({
     const start = placeIn(x!.shape)(numbersAttribute(attributes, 'starts'));
     return (position) => position.reduce((place, p, axis) => place + p * steps[axis]!, start);
   },
-  gradient: 'pending',
+  gradient: ({ apply, cotangent, node }) => {
+    const { shape } = node.inputs[0]!, starts = dimsAttribute(node.attributes, 'starts'), steps = numbersAttribute(node.attributes, 'steps');
+    const spread = shape.reduce<Node>((x, _, axis) => withGaps(apply, x, axis, steps[axis]!, starts[axis]!), cotangent);
+    const low = starts.map((start, axis) => (steps[axis] === 1 ? start : typeof start === 'number' ? start - (start % steps[axis]!) : start));
+    const rooms = shape.map((dim, axis) => subtractDim(dim, low[axis]!) ?? dim); // the rule has checked that it fits, here and below
+    const sizes = spread.shape.map((size, axis) => (exceeds(size, rooms[axis]!) ? rooms[axis]! : size)); // the gap behind the last element may not
+    const cut = apply('slice', [spread], { starts: shape.map(() => 0), sizes, steps: shape.map(() => 1) });
+    const high = rooms.map((room, axis) => subtractDim(room, sizes[axis]!) ?? 0);
+    return [apply('pad', [cut], { low, high, value: 0 })];
+  },
   lower: ({ operands: [x], attributes, index }) => {
     const starts = numbersAttribute(attributes, 'starts'), steps = numbersAttribute(attributes, 'steps');
     return x!.at(index.map((part, axis) => plusConstant(times(part, steps[axis]!), starts[axis]!)));
@@ -252,7 +270,15 @@ const concat = movement({
       return bases[operand]! + places[operand]!(position.map((p, i) => (i === axis ? p - starts[operand]! : p)));
     };
   },
-  gradient: 'pending',
+  gradient: ({ apply, cotangent, node }) => {
+    const axis = numberAttribute(node.attributes, 'axis');
+    let start: Dim = 0;
+    return node.inputs.map((x) => {
+      const part = apply('slice', [cotangent], { starts: x.shape.map((_, i) => (i === axis ? start : 0)), sizes: x.shape, steps: x.shape.map(() => 1) });
+      start = addDim(start, x.shape[axis]!);
+      return part;
+    });
+  },
   lower: lowerConcat,
 });
 
@@ -276,7 +302,20 @@ const take = movement({
     return typeof shape === 'string' ? shape : { shape, dtype: x.dtype };
   },
   source: ([x, indices], attributes) => takenFrom(x!, indices!, attributes, (place) => indices!.data![place]!), // given whole, with its data
-  gradient: 'pending',
+  // each row of the table gets the sum over the places that picked it: a product with the places in one-hot form
+  gradient: ({ apply, cotangent, node }) => {
+    const [table, indices] = node.inputs as readonly [Node, Node], axis = numberAttribute(node.attributes, 'axis');
+    const count = table.shape[axis]!, { dtype } = indices, spots = [count, ...indices.shape];
+    const spread = (x: Node, from: readonly Dim[]): Node => apply('expand', [apply('reshape', [x], { shape: from })], { shape: spots });
+    const last = typeof count === 'number' ? apply('constant', [], { value: Math.max(0, count - 1), dtype }) : apply('sub', [apply('size', [], { dim: count, dtype }), apply('constant', [], { value: 1, dtype })], {});
+    const below = apply('min', [spread(indices, [1, ...indices.shape]), spread(last, spots.map(() => 1))], {});
+    const inside = dtype === 'u32' ? below : apply('max', [below, uniformLike(apply, { shape: spots, dtype }, 0)], {});
+    const here = apply('eq', [inside, spread(apply('iota', [], { length: count, dtype }), spots.map((dim, i) => (i === 0 ? dim : 1)))], {});
+    const oneHot = apply('select', [here, uniformLike(apply, { shape: spots, dtype: table.dtype }, 1), uniformLike(apply, { shape: spots, dtype: table.dtype }, 0)], {});
+    const names = table.shape.map((_, i) => (i === axis ? 'row' : `t${i}`)), picked = indices.shape.map((_, i) => `i${i}`);
+    const pattern = `${names.toSpliced(axis, 1, ...picked).join(' ')}, row ${picked.join(' ')} -> ${names.join(' ')}`;
+    return [DTYPES[table.dtype].kind === 'float' ? apply('einsum', [cotangent, oneHot], { pattern }) : undefined, undefined];
+  },
   lower: ({ operands: [x, indices], attributes, index }) => {
     const axis = numberAttribute(attributes, 'axis'), rank = indices!.shape.length, last = x!.shape[axis]! - 1;
     const picked = indices!.at(index.slice(axis, axis + rank));

@@ -1,10 +1,11 @@
 /** Ops that fold axes away: `sum`, `reduceMax`, and `einsum`, the contraction that matmul, linear and attention are made of. */
 import { DTYPES } from '../dtype.ts';
+import type { Node } from '../graph/node.ts';
 import { type Index, ofVariable, stridesOf } from '../scalar/index-expression.ts';
 import * as S from '../scalar/scalar.ts';
 import { einsumRule, reduceRule } from '../shape/rules.ts';
 import { numbersAttribute, textAttribute } from './attributes.ts';
-import { type BoundType, boundedResult, type Dense, flushError, type OpDefinition, type Places, type Reference, sumRoundoff, unitRoundoff } from './definition.ts';
+import { type BoundType, boundedResult, type Dense, flushError, type OpDefinition, type Places, type Reference, sumRoundoff, uniformLike, unitRoundoff } from './definition.ts';
 
 const product = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
@@ -114,7 +115,14 @@ const reduceMax: OpDefinition = {
       return { magnitude: most(x!.magnitude), error: most(x!.error) };
     },
   }),
-  gradient: 'pending',
+  // places that share the maximum share the cotangent, as in torch.amax
+  gradient: ({ apply, cotangent, node }) => {
+    const [x] = node.inputs as readonly [Node], axes = numbersAttribute(node.attributes, 'axes');
+    const spread = (folded: Node): Node =>
+      apply('expand', [apply('reshape', [folded], { shape: x.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim)) })], { shape: x.shape });
+    const largest = apply('select', [apply('eq', [x, spread(node)], {}), uniformLike(apply, x, 1), uniformLike(apply, x, 0)], {});
+    return [apply('mul', [largest, spread(apply('div', [cotangent, apply('sum', [largest], { axes })], {}))], {})];
+  },
   lower: lowerReduction('max'),
   traits: { ...traits, arity: 1 },
 };

@@ -164,6 +164,9 @@ export const HINTS = {
   cast: exact(makeCast, 4),
   tap: exact((workshop) => apply('tap', [operand(workshop, ANY)], { name: `tap${workshop.pool.length}` }), 1),
 
+  stopGradient: exact(unary('stopGradient', ANY), 1),
+  again: exact((workshop) => apply('again', [operand(workshop, ANY)], { key: `again${workshop.pool.length}` }), 1),
+
   sum: exact(makeReduction('sum'), 6),
   reduceMax: exact(makeReduction('reduceMax'), 5),
   einsum: exact(makeEinsum, 8),

@@ -63,6 +63,8 @@ const misread = (what: string, by: number): Mutant => ({
   }),
 });
 
+const neighbour = lowered('reads its neighbour', ({ operands: [x], index }) => x!.at(index.map((part, axis) => inside(plusConstant(part, 1), x!.shape[axis]!))));
+
 export const MUTANTS = {
   input: {
     what: 'the last axis is forgotten',
@@ -121,7 +123,9 @@ export const MUTANTS = {
       y = original(site);
     return x.type === 'f32' && y.type === 'i32' ? S.cast(S.floor(x), 'i32') : x.type === 'bool' && y.type !== 'bool' ? S.constant(0, y.type) : y;
   }),
-  tap: lowered('reads its neighbour', ({ operands: [x], index }) => x!.at(index.map((part, axis) => inside(plusConstant(part, 1), x!.shape[axis]!)))),
+  tap: neighbour,
+  stopGradient: neighbour,
+  again: neighbour,
 
   sum: dropsLast,
   reduceMax: lowered('starts from 0 instead of the smallest number', (site, original) => {

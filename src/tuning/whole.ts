@@ -21,7 +21,7 @@ const sizesOf = (node: Node): readonly number[] => node.shape as readonly number
 const countOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 /** Elementwise ops that leave whole numbers whole. */
-const WHOLE: ReadonlySet<string> = new Set(['neg', 'abs', 'floor', 'not', 'add', 'sub', 'mul', 'max', 'min', 'eq', 'lt', 'le', 'and', 'or', 'select', 'cast', 'tap']);
+const WHOLE: ReadonlySet<string> = new Set(['neg', 'abs', 'floor', 'not', 'add', 'sub', 'mul', 'max', 'min', 'eq', 'lt', 'le', 'and', 'or', 'select', 'cast', 'tap', 'again']);
 
 /** Largest magnitude up to which all whole numbers exist. */
 const LARGEST: Readonly<Record<DType, number>> = { f32: 2 ** 24, f16: 2 ** 11, i32: 2 ** 31, u32: 2 ** 32, bool: 1 };

@@ -14,7 +14,7 @@ export const leavesOf = (tree: Tree): readonly Node[] => (isTensor(tree) ? [tree
 export const rebuilt = (tree: Tree, leaves: readonly Node[]): Tree => {
   let next = 0;
   const build = (part: Tree): Tree =>
-    isTensor(part) ? (leaves[next++]! as Tensor)
+    isTensor(part) ? (leaves[next++]!)
     : Array.isArray(part) ? (part as readonly Tree[]).map(build)
     : Object.fromEntries(Object.entries(part).map(([name, child]) => [name, build(child)]));
   return build(tree);

@@ -11,6 +11,7 @@ export * from './language/source.ts';
 export * from './module.ts';
 export { customGradient, stopGradient } from './gradient/custom.ts';
 export { gradients, type GradientOptions } from './gradient/gradients.ts';
+export { gradientName, withGradients } from './gradient/gradient-graph.ts';
 export { checkpoint, type Regions } from './gradient/recompute.ts';
 export { grad, valueAndGrad, vjp } from './gradient/transform.ts';
 export type { Tree } from './gradient/tree.ts';

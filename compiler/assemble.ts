@@ -52,8 +52,11 @@ export const assemble = (name: string, graph: Graph, plan: KernelPlan, memory: M
   for (const { bytes, tensors } of memory.slots) {
     add(tensors, { kind: 'scratch', label: tensors.map((id) => labelOf(plan.tensors.get(id)!)).join(' | '), bytes });
   }
-  const outputs = graph.outputs.map(({ name: output, node }, i): PortPlan => {
-    const tensor = plan.tensors.get(plan.outputs[i]!)!;
+  for (const [output, input] of plan.updates) bufferOf.set(output, bufferOf.get(input)!);
+  const returned = graph.outputs.map((output, i) => ({ ...output, tensor: plan.outputs[i]! })).filter(({ tensor }) => !plan.updates.has(tensor));
+  const updates = graph.outputs.filter((_, i) => plan.updates.has(plan.outputs[i]!)).map((output) => output.name);
+  const outputs = returned.map(({ name: output, node, tensor: id }): PortPlan => {
+    const tensor = plan.tensors.get(id)!;
     const buffer = add([tensor.id], { kind: 'output', label: output, bytes: bufferBytes(tensor) });
     return { name: output, shape: node.shape as readonly number[], dtype: node.dtype, buffer };
   });
@@ -80,7 +83,7 @@ export const assemble = (name: string, graph: Graph, plan: KernelPlan, memory: M
       return { buffer: bufferOf.get(tensor)!, offset, bytes: Math.min(bytes, bufferBytes(stored) - offset) };
     }),
   }));
-  return { format: 'pixnerd-program', version: 1, name, inputs, parameters, outputs, buffers, kernels, dispatches, ...needsOf(plan, buffers, dispatches) };
+  return { format: 'pixnerd-program', version: 1, name, inputs, parameters, outputs, ...(updates.length > 0 && { updates }), buffers, kernels, dispatches, ...needsOf(plan, buffers, dispatches) };
 };
 
 const labelOf = ({ node }: StoredTensor): string => `${node.scope === '' ? '' : `${node.scope}/`}${node.op}`;

@@ -33,6 +33,8 @@ export interface CompileOptions extends Numbers {
   readonly schedule?: Schedule;
   /** Schedules of single kernels that were measured on the adapter, from tuning tables by `schedulesFor`. */
   readonly tuned?: TunedSchedules;
+  /** Outputs of the name of an input take its place: the program changes that input instead of returning them. */
+  readonly inPlace?: boolean;
   /** Off: every op has a kernel of its own, for comparison. */
   readonly fusion?: boolean;
   /** Adds every `tap` as an output. */
@@ -93,7 +95,7 @@ export const explain = (graph: Graph, options: CompileOptions = {}): E.Either<No
   if (problems.length > 0) return failed(problems);
   const stages = runPasses(bound, { table, maxBindings: profile.limits.maxStorageBuffersPerShaderStage, ...(weightFormat(options) === 'int8' && { packFrom: options.packFrom ?? PACK_FROM }), ...(options.log === undefined ? {} : { log: options.log }) });
   const final = stages[stages.length - 1]!.graph;
-  const planOptions: PlanOptions = { profile, schedule, tuned: options.tuned, table, fusion: options.fusion ?? true, storageOf: storageIn(final, options, table) };
+  const planOptions: PlanOptions = { profile, schedule, tuned: options.tuned, table, fusion: options.fusion ?? true, inPlace: options.inPlace, storageOf: storageIn(final, options, table) };
   const kernels = planKernels(final, planOptions);
   if (Array.isArray(kernels)) return failed(kernels as readonly CompileError[]);
   const plan = kernels as KernelPlan; // not an array of errors

@@ -60,6 +60,8 @@ export interface Program {
   readonly inputs: readonly PortPlan[];
   readonly parameters: readonly ParameterPlan[];
   readonly outputs: readonly PortPlan[];
+  /** Inputs, by name, that a run changes: afterwards they hold the output of the same name, which is then not among `outputs`. */
+  readonly updates?: readonly string[];
   readonly buffers: readonly BufferPlan[];
   readonly kernels: readonly Kernel[];
   readonly dispatches: readonly Dispatch[];

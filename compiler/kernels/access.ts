@@ -25,7 +25,9 @@ export const accessesOf = (body: readonly Statement[], dtypes: (tensor: number) 
   const lanes = new Map<number, S.Lanes>();
   const note = (tensor: number, width: S.Lanes): void => { lanes.set(tensor, (lanes.get(tensor) ?? width) === width ? width : 1); };
   for (const e of body.flatMap(expressionsOf).flatMap(subexpressions)) if (e.kind === 'load') note(e.tensor, e.lanes);
+  const read = lanes.get(output); // where the kernel changes a tensor in place
   lanes.delete(output);
+  if (read !== undefined) lanes.set(output, read);
   for (const { tensor, lanes: width, index } of body.flatMap(storesOf)) note(tensor, isAligned(index, width) ? width : 1);
   return [...lanes].map(([tensor, width]) => ({ tensor, dtype: dtypes(tensor), access: tensor === output ? 'read_write' : 'read', lanes: width }));
 };

@@ -5,6 +5,7 @@ import type { Node } from '../../dsl/graph/node.ts';
 import type { OpTable } from '../../dsl/ops/table.ts';
 import { flatten, ofVariable, variableSupply } from '../../dsl/scalar/index-expression.ts';
 import type { LoopKernel } from '../../dsl/scalar/loop.ts';
+import { rewriteScalar } from '../../dsl/scalar/rewrite.ts';
 import * as S from '../../dsl/scalar/scalar.ts';
 import { type CompileError, limitError } from '../errors.ts';
 import { isLeaf } from '../fusion/facts.ts';
@@ -56,6 +57,8 @@ export interface KernelPlan {
   readonly kernels: readonly PlannedKernel[];
   /** Tensor of each output of the graph, in order. */
   readonly outputs: readonly number[];
+  /** Which input's memory an output is written to, where it takes the place of its input. */
+  readonly updates: ReadonlyMap<number, number>;
   readonly fusion: FusionPlan;
 }
 
@@ -66,6 +69,8 @@ export interface PlanOptions {
   readonly tuned?: TunedSchedules | undefined;
   readonly table: OpTable;
   readonly fusion: boolean;
+  /** Outputs of the name of an input take its place in memory. */
+  readonly inPlace?: boolean | undefined;
   /** How a tensor lies in memory; by its own dtype when left out. */
   readonly storageOf?: (node: Node) => StorageType;
 }
@@ -185,6 +190,34 @@ const builderFor = ({ table, schedule, tuned, profile }: PlanOptions): ((signatu
   };
 };
 
+const whyNotInPlace = (output: Node, input: Node): string | undefined => {
+  const typeOf = ({ dtype, shape }: Node): string => `${dtype}[${shape.join(', ')}]`;
+  return countOf(shapeOf(output)) === countOf(shapeOf(input)) && output.dtype === input.dtype ? undefined : `one is ${typeOf(output)}, the other ${typeOf(input)}`;
+};
+
+/**
+ * The expression of a kernel that writes its result where one of its operands lies: it reads that operand through the tensor it
+ * writes. Undefined where an element needs another element of the operand, which may have been overwritten.
+ */
+const readingItself = (expression: TensorExpression, operand: number, result: number, shape: readonly number[]): TensorExpression | undefined => {
+  const here = flatten(expression.axes.map(ofVariable), shape).key;
+  let fits = true;
+  const value = rewriteScalar(expression.value, (_old, e) => {
+    if (e.kind !== 'load' || e.tensor !== operand) return e;
+    fits &&= e.index.key === here;
+    return S.load(result, e.index, e.stored, e.lanes);
+  });
+  return fits ? { ...expression, value } : undefined;
+};
+
+/** An input that was changed in place is not read any more. */
+const readTooLate = (kernels: readonly PlannedKernel[], updates: ReadonlyMap<number, number>, tensors: ReadonlyMap<number, StoredTensor>): readonly CompileError[] =>
+  [...updates].flatMap(([output, input]) => {
+    const writer = kernels.findIndex(({ bindings }) => bindings.some(({ tensor }) => tensor === output));
+    const late = kernels.find(({ bindings }, k) => k >= writer && bindings.some(({ tensor }) => tensor === input));
+    return late === undefined ? [] : [{ kind: 'program' as const, message: `'${inputName(tensors.get(input)!.node)}' is changed in place, but ${late.label} still reads it`, at: '' }];
+  });
+
 export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | readonly CompileError[] => {
   const { profile, table } = options;
   const peeled = source.outputs.map(({ name, node }) => ({ name, node: isLeaf(node) ? node : peel(node) }));
@@ -210,13 +243,28 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
       errors.push(limitError(`${node.op === 'input' ? inputName(node) : `${node.op} of '${node.scope}'`} [${node.shape.join(', ')}]`, bytes, 'maxBufferSize', profile.limits.maxBufferSize, 'use a smaller batch or image'));
     }
   }
+  const replaces = new Map(options.inPlace !== true ? [] : graph.outputs.flatMap(({ name, node }) => {
+    const input = graph.inputs.find((candidate) => inputName(candidate) === name);
+    if (input === undefined) return [];
+    const problem = whyNotInPlace(node, input);
+    if (problem !== undefined) errors.push({ kind: 'program', message: `the output '${name}' cannot take the place of the input '${name}': ${problem}`, at: '' });
+    return [[node, position.get(input)!] as const];
+  }));
+  const updates = new Map<number, number>();
   const kernels: PlannedKernel[] = [];
   const built = builderFor(options);
   const emit = ({ expression, signature }: Pick<Local, 'expression' | 'signature'>, reads: readonly number[], tensor: number, root: Node, inside: readonly Node[]): void => {
     const output = tensors.get(tensor)!;
     if (output.elements === 0) return;
     const all = [...reads.map((read) => tensors.get(read)!), output];
-    addKernels(built(`${signature} ${JSON.stringify([all.map(({ dtype, elements }) => [dtype, elements]), output.shape])}`, () => buildKernels(expression, all, options)), root, inside, (local) => all[local]!.id);
+    const replaced = updates.has(tensor) ? reads.indexOf(updates.get(tensor)!) : -1;
+    const own = replaced < 0 ? expression : readingItself(expression, replaced, reads.length, output.shape);
+    if (own === undefined) {
+      errors.push({ kind: 'program', message: `${root.op} of '${root.scope}' reads other elements of an input than those it changes in place`, at: '' });
+      return;
+    }
+    const key = `${signature} ${JSON.stringify([all.map(({ dtype, elements }) => [dtype, elements]), output.shape])}${replaced < 0 ? '' : ` in place of ${replaced}`}`;
+    addKernels(built(key, () => buildKernels(own, all, options)), root, inside, (local) => all[local]!.id);
   };
   const addKernels = (made: readonly Built[] | undefined, root: Node, inside: readonly Node[], tensorOf: (local: number) => number): void => {
     if (made === undefined) {
@@ -239,6 +287,7 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
     const all = [...reads, ...rows, root].map((node) => ({ node, id: position.get(node)!, shape: shapeOf(node), elements: countOf(shapeOf(node)), dtype: tensors.get(position.get(node)!)?.dtype ?? node.dtype }));
     addKernels(built(`${signature} ${JSON.stringify(all.map(({ dtype }) => dtype))}`, () => buildProgram(stages, all, options)), root, inside, (local) => all[local]!.id);
   };
+  for (const node of replaces.keys()) if (!isLeaf(node)) updates.set(position.get(node)!, replaces.get(node)!);
   for (const root of fusion.roots) {
     const rows = fusion.rowPrograms.get(root);
     if (rows !== undefined) { emitProgram(root, rows); continue; }
@@ -255,8 +304,10 @@ export const planKernels = (source: Graph, options: PlanOptions): KernelPlan | r
     const expression = { axes: flat, value: S.load(0, ofVariable(flat[0]!), node.dtype), variable };
     const whole = tensors.get(copy)!;
     tensors.set(copy, { ...whole, shape: [whole.elements] });
+    if (replaces.has(node) && !updates.has(tensor)) updates.set(copy, replaces.get(node)!);
     emit({ expression, signature: `copy ${node.dtype}` }, [tensor], copy, node, []);
     return copy;
   });
-  return errors.length > 0 ? errors : { tensors, kernels, outputs, fusion };
+  errors.push(...readTooLate(kernels, updates, tensors));
+  return errors.length > 0 ? errors : { tensors, kernels, outputs, updates, fusion };
 };

@@ -34,8 +34,8 @@ export interface ParameterStore {
   readonly device: Device;
   /** Names of the parameters that are there. */
   readonly names: () => readonly string[];
-  /** The filled buffer of a port; undefined if it was never set. */
-  readonly find: (port: ParameterKey, bytes: number) => GPUBuffer | undefined;
+  /** Where the elements of a port are; undefined if it was never set. */
+  readonly find: (port: ParameterKey, bytes: number) => Place | undefined;
   /** Writes a parameter; allocates its buffer the first time. */
   readonly write: (port: ParameterKey, bytes: number, write: (buffer: GPUBuffer) => Promise<void>) => Promise<void>;
   /** Frees all buffers; sessions that use the store cannot run afterwards until they set their parameters again. */
@@ -49,7 +49,10 @@ export const makeParameterStore = (device: Device): ParameterStore => {
   return {
     device,
     names: () => [...new Set([...buffers.values()].map(({ name }) => name))],
-    find: (port, bytes) => buffers.get(keyOf(port, bytes))?.buffer,
+    find: (port, bytes) => {
+      const buffer = buffers.get(keyOf(port, bytes))?.buffer;
+      return buffer && { buffer, offset: 0 };
+    },
     write: async (port, bytes, write) => {
       const key = keyOf(port, bytes);
       const known = buffers.get(key)?.buffer;
@@ -69,6 +72,24 @@ export const makeParameterStore = (device: Device): ParameterStore => {
     },
   };
 };
+
+/**
+ * A store over tensors of the device, which programs then read where they are: what trains is seen by whoever runs next. The tensors stay
+ * the caller's and must outlive the sessions. Each must begin at a multiple of 256 bytes, as `part` of a larger one may.
+ */
+export const parametersAt = (device: Device, tensors: Readonly<Record<string, DeviceTensor>>): ParameterStore => ({
+  device,
+  names: () => Object.keys(tensors),
+  find: ({ name, dtype }, bytes) => {
+    const tensor = Object.hasOwn(tensors, name) ? tensors[name]! : undefined; // own property
+    if (tensor === undefined || tensor.dtype !== dtype) return undefined;
+    const place = placeOf(device, tensor);
+    const bindable = typeof place !== 'string' && place.offset % device.gpu.limits.minStorageBufferOffsetAlignment === 0 && place.buffer.size - place.offset >= bytes;
+    return bindable ? { buffer: place.buffer, offset: place.offset } : undefined;
+  },
+  write: ({ name }) => Promise.reject(fail(badInput('cannot set parameters', [`${name} lies in a tensor of its own, which is changed by runs`]))),
+  dispose: () => undefined,
+});
 
 const isTensor = (value: ParameterValue): value is DeviceTensor => 'dispose' in value;
 const isTypedArray = (value: ParameterValue): value is NumberArray => ArrayBuffer.isView(value);

@@ -58,10 +58,16 @@ export interface Loaded {
 export interface BoundInputs {
   readonly bytes: ReadonlyMap<number, Uint8Array>;
   readonly tensors: ReadonlyMap<number, Place>;
+  /** Where outputs are wanted, by output port; the others go to buffers of the pool. */
+  readonly wanted: ReadonlyMap<number, Place>;
 }
 
+/** Tensors that outputs are written to, by port name. */
+export type OutputPlaces = Readonly<Record<string, DeviceTensor>>;
+
 /** Checks all inputs and all parameters; every problem is in the one `BadInput`. */
-export const bindInputs = ({ device, program, store }: Loaded, inputs: RunInputs): BoundInputs => {
+export const bindInputs = (loaded: Loaded, inputs: RunInputs, into: OutputPlaces = {}): BoundInputs => {
+  const { device, program, store } = loaded;
   const bytes = new Map<number, Uint8Array>();
   const tensors = new Map<number, Place>();
   const problems = nameProblems('input', new Set(program.inputs.map(({ name }) => name)), new Set(Object.keys(inputs)));
@@ -70,13 +76,33 @@ export const bindInputs = ({ device, program, store }: Loaded, inputs: RunInputs
   for (const port of program.inputs) {
     if (!Object.hasOwn(inputs, port.name)) continue;
     const value = inputs[port.name]!; // own property
-    const problem = ArrayBuffer.isView(value) ? dataProblem(port.dtype, port.shape, value) : tensorFor(device, port, value);
+    const changed = program.updates?.includes(port.name) === true;
+    const problem = ArrayBuffer.isView(value) ? (changed ? CHANGED : dataProblem(port.dtype, port.shape, value)) : tensorFor(device, port, value);
+    if (changed && problem && typeof problem !== 'string' && !isBindable(loaded, port.buffer, problem)) problems.push(`input ${port.name}: ${UNBINDABLE}`);
     if (typeof problem === 'string') problems.push(`input ${port.name}: ${problem}`);
     else if (problem) tensors.set(port.buffer, problem);
     else if (ArrayBuffer.isView(value)) bytes.set(port.buffer, encode(port.dtype, value));
   }
+  const { places, mistakes } = wantedPlaces(loaded, into);
+  problems.push(...mistakes);
   if (problems.length > 0) throw fail(badInput(`cannot run ${program.name}`, problems));
-  return { bytes, tensors };
+  return { bytes, tensors, wanted: places };
+};
+
+const CHANGED = 'the program changes it, so it must be a tensor of the device';
+const UNBINDABLE = 'kernels cannot write there: a part must begin at a multiple of 256 bytes, and its buffer reach 16 bytes further at most';
+
+/** The places of tensors that outputs are written to. */
+const wantedPlaces = (loaded: Loaded, into: OutputPlaces): { readonly places: ReadonlyMap<number, Place>; readonly mistakes: readonly string[] } => {
+  const { device, program } = loaded, places = new Map<number, Place>(), mistakes: string[] = [];
+  for (const [name, tensor] of Object.entries(into)) {
+    const at = program.outputs.findIndex((port) => port.name === name), port = program.outputs[at];
+    const place = port === undefined ? 'is not known to the program' : tensorFor(device, port, tensor);
+    if (typeof place === 'string') mistakes.push(`output ${name}: ${place}`);
+    else if (!isBindable(loaded, port!.buffer, place)) mistakes.push(`output ${name}: ${UNBINDABLE}`); // a place was found for it
+    else places.set(at, place);
+  }
+  return { places, mistakes };
 };
 
 /** The buffer at `index` that the session keeps, made when it is first wanted. */
@@ -98,8 +124,10 @@ const isComputed = ({ program }: Loaded, index: number): boolean => {
 export interface RunBuffers {
   /** By buffer index. */
   readonly all: readonly Place[];
-  /** By output port. */
-  readonly outputs: readonly GPUBuffer[];
+  /** By output port: where its elements are to be. */
+  readonly outputs: readonly Place[];
+  /** Of the pool, for outputs that no place was given for. */
+  readonly returned: readonly GPUBuffer[];
   /** Of the pool, but of no port: host inputs, and outputs that a program computes and does not return. */
   readonly spare: readonly GPUBuffer[];
 }
@@ -124,24 +152,25 @@ const isBindable = ({ device, program }: Loaded, index: number, { buffer, offset
   buffer.size - offset >= program.buffers[index]!.bytes && offset % device.gpu.limits.minStorageBufferOffsetAlignment === 0;
 
 /** A place for every index of the plan, for one run. */
-export const gatherBuffers = async (loaded: Loaded, { bytes, tensors }: BoundInputs): Promise<RunBuffers> => {
+export const gatherBuffers = async (loaded: Loaded, { bytes, tensors, wanted }: BoundInputs): Promise<RunBuffers> => {
   const { program, store, own, pool } = loaded;
   for (const [index, place] of tensors) if (!isBindable(loaded, index, place)) await ownBuffer(loaded, index);
-  const returned = program.outputs.map(({ name, buffer }) => ({ label: `output ${name}`, bytes: program.buffers[buffer]!.bytes }));
+  const asked = program.outputs.filter((_, i) => !wanted.has(i)).map(({ name, buffer }) => ({ label: `output ${name}`, bytes: program.buffers[buffer]!.bytes }));
   const unreturned = program.buffers.flatMap(({ kind }, index) =>
     bytes.has(index) || (kind === 'output' && !program.outputs.some(({ buffer }) => buffer === index)) ? [index] : [],
   );
   const planned = (index: number) => ({ label: `${program.buffers[index]!.kind} ${program.buffers[index]!.label}`, bytes: program.buffers[index]!.bytes });
-  const taken = await takeAll(pool, [...unreturned.map(planned), ...returned]);
+  const taken = await takeAll(pool, [...unreturned.map(planned), ...asked]);
   const spare = taken.slice(0, unreturned.length);
-  const outputs = taken.slice(unreturned.length);
+  const returned = taken.slice(unreturned.length), rest = [...returned];
+  const outputs = program.outputs.map((_, i) => wanted.get(i) ?? whole(rest.shift()!)); // one for each that is not given
   const places = new Map<number, Place>(unreturned.map((index, i) => [index, whole(spare[i]!)]));
-  program.outputs.forEach(({ buffer }, i) => isComputed(loaded, i) && places.set(buffer, whole(outputs[i]!)));
-  for (const port of program.parameters) places.set(port.buffer, whole(store.find(port, program.buffers[port.buffer]!.bytes)!)); // `bindInputs` checked it
+  program.outputs.forEach(({ buffer }, i) => isComputed(loaded, i) && places.set(buffer, outputs[i]!));
+  for (const port of program.parameters) places.set(port.buffer, store.find(port, program.buffers[port.buffer]!.bytes)!); // `bindInputs` checked it
   for (const [index, place] of tensors) if (isBindable(loaded, index, place)) places.set(index, place);
   // Every index is in one of the maps: `programProblems` has checked the kinds.
   const all = program.buffers.map((_, index) => places.get(index) ?? whole(own.get(index)!));
-  return { all, outputs, spare };
+  return { all, outputs, returned, spare };
 };
 
 const whole = (buffer: GPUBuffer): Place => ({ buffer, offset: 0 });
@@ -168,5 +197,5 @@ export const copyOutputs =
   (encoder: GPUCommandEncoder): void =>
     loaded.program.outputs.forEach(({ buffer }, i) => {
       const source = all[buffer]!, target = outputs[i]!; // one per port
-      if (!isComputed(loaded, i)) encoder.copyBufferToBuffer(source.buffer, source.offset, target, 0, target.size);
+      if (!isComputed(loaded, i)) encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, loaded.program.buffers[buffer]!.bytes);
     });

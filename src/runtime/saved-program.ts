@@ -67,6 +67,7 @@ const programFields = fields({
   inputs: listOf(port),
   parameters: listOf(parameter),
   outputs: listOf(port),
+  updates: (at, value) => (value === undefined ? [] : listOf(text)(at, value)),
   buffers: listOf(fields({ kind: oneOf('input', 'parameter', 'constant', 'scratch', 'output'), label: text, bytes: size, data: base64 })),
   kernels: listOf(fields({ name: identifier, wgsl: text, workgroupSize: listOf(count, 3), bindings: listOf(oneOf('read', 'read_write')) })),
   dispatches: listOf(
@@ -154,7 +155,8 @@ const bindingProblems = (program: Program, d: number): readonly string[] => {
     const plan = program.buffers[buffer];
     if (!plan) return [`${place}.buffer is ${buffer}, there are ${program.buffers.length} buffers`];
     if (offset + bytes > plan.bytes) return [`${place} ends at byte ${offset + bytes}, buffer ${buffer} has ${plan.bytes}`];
-    if (writes(b) && plan.kind !== 'scratch' && plan.kind !== 'output')
+    const changes = program.inputs.some((port) => port.buffer === buffer && program.updates?.includes(port.name));
+    if (writes(b) && plan.kind !== 'scratch' && plan.kind !== 'output' && !changes)
       return [`${place} writes to buffer ${buffer}, which is of kind ${plan.kind}`];
     const clash = dispatch.bindings.findIndex(
       (other, o) =>
@@ -175,6 +177,7 @@ export const programProblems = (value: unknown): readonly string[] => {
   return [
     ...program.buffers.flatMap((buffer, i) => bufferProblems(`buffers[${i}]`, buffer)),
     ...(['input', 'parameter', 'output'] as const).flatMap((kind) => portProblems(program, kind)),
+    ...(program.updates ?? []).flatMap((name, i) => (program.inputs.some((port) => port.name === name) ? [] : [`updates[${i}] is ${shown(name)}, which is no input`])),
     ...scaleProblems(program),
     ...unfilled(program),
     ...duplicates(

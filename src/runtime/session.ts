@@ -19,7 +19,7 @@ import type { ParameterSource, ParameterStore } from './parameters.ts';
 import { compileKernels } from './pipelines.ts';
 import type { Recorder } from './recorder.ts';
 import { bindInputs, copyInputs, copyOutputs, gatherBuffers, makePool, ownBuffer, writeInputs } from './run-buffers.ts';
-import type { BoundInputs, Loaded, RunBuffers, RunInputs } from './run-buffers.ts';
+import type { BoundInputs, Loaded, OutputPlaces, RunBuffers, RunInputs } from './run-buffers.ts';
 import { programProblems } from './saved-program.ts';
 import { hold, makeTensor, settled, writeBytes } from './tensor.ts';
 import type { DeviceTensor } from './tensor.ts';
@@ -37,6 +37,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Gets the time of every dispatch; the device needs `timestamp-query`. Slows the run down a little. */
   readonly profile?: (timings: readonly KernelTiming[]) => void;
+  /** Tensors that outputs are written to, by name; those outputs are not returned. */
+  readonly into?: OutputPlaces;
   /** False: the result comes when the work is on the GPU's queue, not when it is done. */
   readonly wait?: boolean;
   /** Records the run, to be submitted with others; the result comes at once. Not with `profile`. */
@@ -81,11 +83,12 @@ const checkRunnable = ({ device }: Loaded, disposed: boolean, options: RunOption
   }
 };
 
-const outputTensors = ({ device, program, pool }: Loaded, { outputs }: RunBuffers, settle?: () => Promise<void>): RunOutputs =>
+const outputTensors = ({ device, program, pool }: Loaded, { outputs, returned }: RunBuffers, settle?: () => Promise<void>): RunOutputs =>
   Object.fromEntries(
-    program.outputs.map(({ name, shape, dtype }, i) => {
-      const place = { buffer: outputs[i]!, release: pool.release, ...(settle && { settle }) }; // one per port
-      return [name, makeTensor(device, shape, dtype, place)];
+    program.outputs.flatMap(({ name, shape, dtype }, i) => {
+      const { buffer } = outputs[i]!; // one per port
+      if (!returned.includes(buffer)) return [];
+      return [[name, makeTensor(device, shape, dtype, { buffer, release: pool.release, ...(settle && { settle }) })] as const];
     }),
   );
 
@@ -106,7 +109,7 @@ const makeRun = (loaded: Loaded, isDisposed: () => boolean) => {
       await writeInputs(loaded, bound, buffers, signal);
       return buffers;
     } catch (thrown) {
-      [...buffers.outputs, ...buffers.spare].forEach(pool.release);
+      [...buffers.returned, ...buffers.spare].forEach(pool.release);
       throw thrown;
     }
   };
@@ -135,15 +138,15 @@ const makeRun = (loaded: Loaded, isDisposed: () => boolean) => {
       submitted = true;
     } finally {
       finish(submitted);
-      if (!submitted) buffers.outputs.forEach(pool.release);
+      if (!submitted) buffers.returned.forEach(pool.release);
     }
     return outputTensors(loaded, buffers);
   };
   const compute = async (inputs: RunInputs, options: RunOptions): Promise<RunOutputs> => {
     await device.wait(Promise.resolve(), options.signal); // lost or aborted before it began
     checkRunnable(loaded, isDisposed(), options);
-    const bound = bindInputs(loaded, inputs);
-    const fed = Object.values(inputs).flatMap((input) => (ArrayBuffer.isView(input) ? [] : [input]));
+    const bound = bindInputs(loaded, inputs, options.into);
+    const fed = [...Object.values(inputs).flatMap((input) => (ArrayBuffer.isView(input) ? [] : [input])), ...Object.values(options.into ?? {})];
     const letGo = holdAll(fed);
     let buffers;
     try {

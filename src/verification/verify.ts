@@ -103,10 +103,10 @@ const deviceTensor = async ({ device, feeds, onDevice }: Memory, { id, node, ele
 /** A parameter as the device has it, in the form in which the program stores it. */
 const parameterTensor = ({ device, parameters, program }: Memory, { node, elements }: StoredTensor): DeviceTensor => {
   const port = program.parameters.find(({ name }) => name === inputName(node)),
-    buffer = port && parameters.find(port, program.buffers[port.buffer]!.bytes);
-  if (port === undefined || buffer === undefined) throw new Error(`invariant: parameter ${inputName(node)} was not set`);
+    place = port && parameters.find(port, program.buffers[port.buffer]!.bytes);
+  if (port === undefined || place === undefined) throw new Error(`invariant: parameter ${inputName(node)} was not set`);
   const [count, dtype] = port.dtype === 'i8' ? [Math.ceil(elements / 4), 'u32' as const] : [elements, port.dtype];
-  return makeTensor(device, [count], dtype, { buffer, release: () => undefined }); // the store's buffer
+  return makeTensor(device, [count], dtype, { ...place, release: () => undefined }); // the store's buffer
 };
 
 /** The elements of a tensor as the device has them. */

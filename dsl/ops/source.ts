@@ -2,6 +2,7 @@
 import { type DType, DTYPES } from '../dtype.ts';
 import { flatten, integer, quotient, remainder } from '../scalar/index-expression.ts';
 import { philox4x32, philoxScalars } from '../scalar/philox.ts';
+import { showShape } from '../shape/dim.ts';
 import * as S from '../scalar/scalar.ts';
 import type { Scalar, ScalarType } from '../scalar/scalar.ts';
 import { dimAttribute, dimsAttribute, dtypeAttribute, literalAttribute, numberAttribute } from './attributes.ts';
@@ -74,28 +75,38 @@ const iota: OpDefinition = {
   traits: { ...traits, dims: ['length'] },
 };
 
-/** Word (i mod 4) of Philox block (i div 4) for element i: independent of how the tensor is split. */
+/**
+ * Word (i mod 4) of Philox block (i div 4) for element i: independent of how the tensor is split. A key for each of the first axes
+ * (shape [..., 2]) numbers the elements of each part from 0.
+ */
 const randomWord = (key: ArrayLike<number>, i: number): number => philox4x32([Math.floor(i / 4), 0, 0, 0], [key[0]!, key[1]!])[i % 4]!;
+const keyAt = (keys: ArrayLike<number>, part: number): readonly number[] => [keys[2 * part]!, keys[2 * part + 1]!];
 const randomBits: OpDefinition = {
   infer: ([key], attributes) => {
-    if (key === undefined || key.dtype !== 'u32' || key.shape.length !== 1 || key.shape[0] !== 2) return 'randomBits: the key must be a u32 tensor of shape [2]';
-    return { shape: dimsAttribute(attributes, 'shape'), dtype: 'u32' };
+    const shape = dimsAttribute(attributes, 'shape');
+    if (key === undefined || key.dtype !== 'u32' || key.shape.at(-1) !== 2) return 'randomBits: the key must be a u32 tensor of shape [2], or [..., 2] with a key for each of the first axes';
+    return key.shape.slice(0, -1).every((dim, axis) => dim === shape[axis]) ? { shape, dtype: 'u32' }
+      : `randomBits: keys ${showShape(key.shape)} are not those of the first axes of ${showShape(shape)}`;
   },
   reference: {
-    value: ([key], result) => Float64Array.from({ length: product(result.shape) }, (_, i) => randomWord(key!.data, i)),
+    value: ([key], result) => {
+      const each = product(result.shape.slice(key!.shape.length - 1));
+      return Float64Array.from({ length: product(result.shape) }, (_, i) => randomWord(keyAt(key!.data, Math.floor(i / each)), i % each));
+    },
     bound: exact,
-    part: ({ places }) => ({
-      reads: [Int32Array.of(0, 1)],
+    part: ({ places, operands: [keys], result }) => ({
+      reads: [Int32Array.from({ length: product(keys!.shape) }, (_, i) => i)],
       compute: ([key]) => {
-        const value = Float64Array.from(places, (i) => randomWord(key!.value, i));
+        const each = product(result.shape.slice(keys!.shape.length - 1));
+        const value = Float64Array.from(places, (i) => randomWord(keyAt(key!.value, Math.floor(i / each)), i % each));
         return { shape: [places.length], dtype: 'u32', value, magnitude: value, error: new Float64Array(value.length) };
       },
     }),
   },
   gradient: 'not differentiable',
   lower: ({ operands: [key], index, result }) => {
-    const flat = flatten(index, result.shape);
-    const words = philoxScalars(S.fromIndex(quotient(flat, 4), 'u32'), [key!.at([integer(0)]), key!.at([integer(1)])]);
+    const own = key!.shape.length - 1, owner = index.slice(0, own), flat = flatten(index.slice(own), result.shape.slice(own));
+    const words = philoxScalars(S.fromIndex(quotient(flat, 4), 'u32'), [key!.at([...owner, integer(0)]), key!.at([...owner, integer(1)])]);
     const lane = remainder(flat, 4);
     return words.slice(1).reduce<Scalar>((chosen, word, k) => S.select(S.indexAtLeast(lane, k + 1), word, chosen), words[0]);
   },

@@ -135,7 +135,10 @@ export const HINTS = {
   literal: exact(makeLiteral, 2),
   size: exact(({ draw }) => apply('size', [], { dim: draw.between(1, 40), dtype: draw.pick(NUMERIC) }), 1),
   iota: exact(({ draw }) => apply('iota', [], { length: draw.between(1, 20), dtype: draw.pick(NUMERIC) }), 2),
-  randomBits: rounded(({ draw, input }) => apply('randomBits', [input([2], 'u32', 'wide')], { shape: drawShape(draw, 1, 2) }), 1),
+  randomBits: rounded(({ draw, input }) => {
+    const shape = drawShape(draw, 1, 2), own = draw.below(shape.length + 1);
+    return apply('randomBits', [input([...shape.slice(0, own), 2], 'u32', 'wide')], { shape });
+  }, 1),
   nearestIndex: exact(({ draw }) => apply('nearestIndex', [], { from: draw.between(1, 17), to: draw.between(1, 24) }), 1),
 
   neg: exact(unary('neg', NUMERIC)),

@@ -42,6 +42,10 @@ export interface LoadRequest {
   /** Names the program in messages. */
   readonly name: string;
   readonly weights?: WeightSource;
+  /** Parameters that lie in tensors of the backend and are read there by every run, so that what trains is seen at once. Each begins at a multiple of 64 elements. */
+  readonly parameters?: Readonly<Record<string, BackendTensor>>;
+  /** Outputs of the name of an input take its place: a run changes that tensor instead of giving a new one. */
+  readonly inPlace?: boolean;
   /** Adds every tap of the graph as an output. */
   readonly taps?: boolean;
   readonly signal?: AbortSignal;
@@ -53,6 +57,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** False: the result may come before the work is done, so that several runs queue up. */
   readonly wait?: boolean;
+  /** Tensors that outputs are written to, by name, instead of new ones. */
+  readonly into?: Readonly<Record<string, BackendTensor>>;
   /** Records the run, to be submitted together with others; its tensors can be fed on at once. Of the same backend. */
   readonly recorder?: Recorder;
 }
@@ -83,6 +89,8 @@ export interface Backend {
   readonly upload: (shape: readonly number[], data: Float32Array) => TaskEither<BackendError, BackendTensor>;
   /** Elements of a tensor in a row, from `first` on, under a shape of their own and without a copy; to be disposed like any other. */
   readonly part: (whole: BackendTensor, first: number, shape: readonly number[]) => BackendTensor;
+  /** Bytes of the largest tensor that is bound whole. */
+  readonly largest: number;
   /** A new recorder; left out where every run is computed at once. */
   readonly record?: () => Recorder;
   /** Ends the device. */

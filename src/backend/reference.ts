@@ -5,7 +5,7 @@ import { bindSizes, freeSymbols, type Graph, inputName, nodesOf, withTaps } from
 import type { DType } from '../../dsl/dtype.ts';
 import { textAttribute } from '../../dsl/ops/attributes.ts';
 import type { NumberArray } from '../runtime/elements.ts';
-import type { Backend, BackendError, BackendTensor, Elements, Executable, Inputs, LoadRequest, WeightSource } from './backend.ts';
+import type { Backend, BackendError, BackendTensor, Elements, Executable, Inputs, LoadRequest, RunOptions, WeightSource } from './backend.ts';
 
 const ABORTED: BackendError = { kind: 'aborted', message: 'aborted' };
 
@@ -39,6 +39,9 @@ const feedsOf = (inputs: Inputs): Feeds =>
       return [name, data];
     }),
   );
+
+/** Views of their own: the interpreter takes the same array to hold the same numbers. */
+const asOfNow = (feeds: Feeds): Feeds => Object.fromEntries(Object.entries(feeds).map(([name, data]) => [name, (data as Float64Array).subarray()]));
 
 const elementsIn = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
@@ -93,21 +96,32 @@ const breathe = (): Promise<void> =>
     setTimeout(resolve, 0);
   });
 
-const executableOf = (name: string, graph: Graph, weights: Feeds): Executable => ({
+/** What a run changes: tensors that outputs are wanted in, and inputs whose place an output takes. */
+const changedBy = (graph: Graph, inputs: Inputs, into: RunOptions['into'], inPlace: boolean): Readonly<Record<string, Float64Array | undefined>> =>
+  Object.fromEntries(
+    graph.outputs.flatMap(({ name }) => {
+      const wanted = into?.[name], input = inPlace && Object.hasOwn(inputs, name) ? inputs[name]! : undefined; // own property
+      const target = wanted ?? (input === undefined || ArrayBuffer.isView(input) ? undefined : input);
+      return target === undefined ? [] : [[name, contents.get(target)]];
+    }),
+  );
+
+const executableOf = (name: string, graph: Graph, weights: Feeds, { parameters = {}, inPlace = false }: Pick<LoadRequest, 'parameters' | 'inPlace'>): Executable => ({
   run:
-    (inputs, { signal } = {}) =>
+    (inputs, { signal, into } = {}) =>
     async () => {
       await breathe();
       if (signal?.aborted) return E.left(ABORTED);
       const feeds = feedsOf(inputs);
       const problems = inputProblems(graph, feeds);
       if (problems.length > 0) return E.left<BackendError>({ kind: 'input', message: listed(`cannot run ${name}`, problems) });
-      const results = evaluate(graph, { ...weights, ...feeds });
+      const results = evaluate(graph, { ...weights, ...asOfNow(feedsOf(parameters)), ...feeds }), changed = changedBy(graph, inputs, into, inPlace);
       return E.right(
         Object.fromEntries(
-          graph.outputs.map((output) => {
-            const { shape, data } = results[output.name]!; // one per output
-            return [output.name, tensorOf(shape, output.node.dtype, data)];
+          graph.outputs.flatMap((output) => {
+            const { shape, data } = results[output.name]!, place = changed[output.name]; // one per output
+            place?.set(data);
+            return place === undefined ? [[output.name, tensorOf(shape, output.node.dtype, data)]] : [];
           }),
         ),
       );
@@ -117,20 +131,21 @@ const executableOf = (name: string, graph: Graph, weights: Feeds): Executable =>
 
 export const referenceBackend = (): Backend => {
   const weightsOf = makeWeights();
-  const open = async ({ graph, sizes, name, weights = {}, taps = false, signal }: LoadRequest): Promise<E.Either<BackendError, Executable>> => {
+  const open = async ({ graph, sizes, name, weights = {}, parameters, inPlace = false, taps = false, signal }: LoadRequest): Promise<E.Either<BackendError, Executable>> => {
     const bound = bindSizes(taps ? withTaps(graph) : graph, sizes);
     const problems = mistakesOf(bound);
     if (problems.length > 0) return E.left({ kind: 'program', message: listed(`${name} cannot be interpreted`, problems) });
-    const fetched = await weightsOf(bound, weights, signal);
+    const fetched = parameters === undefined ? await weightsOf(bound, weights, signal) : E.right<readonly string[], Feeds>({});
     if (signal?.aborted) return E.left(ABORTED);
     if (E.isLeft(fetched)) return E.left({ kind: 'input', message: listed(`parameters of ${name}`, fetched.left) });
-    return E.right(executableOf(name, bound, fetched.right));
+    return E.right(executableOf(name, bound, fetched.right, { ...(parameters && { parameters }), inPlace }));
   };
   const adapter = 'none (reference interpreter, double precision)';
   return {
     name: 'reference',
     adapter,
     notice: `adapter: ${adapter}`,
+    largest: 2 ** 32,
     load: (request) => () => open(request),
     upload: (shape, data) => async () => E.right(tensorOf(shape, 'f32', Float64Array.from(data))),
     part: (whole, first, shape) => {

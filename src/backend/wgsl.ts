@@ -10,7 +10,7 @@ import { compileAloud } from '../debug.ts';
 import { adapterName } from '../runtime/adapter-profile.ts';
 import type { Device } from '../runtime/device.ts';
 import type { DeviceError } from '../runtime/errors.ts';
-import { makeParameterStore, type ParameterSource, type ParameterStore } from '../runtime/parameters.ts';
+import { makeParameterStore, parametersAt, type ParameterSource, type ParameterStore } from '../runtime/parameters.ts';
 import { makeRecorder, type Recorder as DeviceRecorder } from '../runtime/recorder.ts';
 import { load, type Session } from '../runtime/session.ts';
 import { type DeviceTensor, part, upload } from '../runtime/tensor.ts';
@@ -63,7 +63,7 @@ const isReshaped = (tensor: DeviceTensor, shape: readonly number[] | undefined):
   shape !== undefined && shape.join() !== tensor.shape.join() && elementsOf(shape) === elementsOf(tensor.shape);
 
 /** Runs with what the session takes: host data as it is, tensors under the shapes of the program's ports. */
-const runOf = async (session: Session, inputs: Inputs, { recorder, ...options }: RunOptions): ReturnType<ReturnType<Executable['run']>> => {
+const runOf = async (session: Session, inputs: Inputs, { recorder, into, ...options }: RunOptions): ReturnType<ReturnType<Executable['run']>> => {
   const shapes = new Map(session.program.inputs.map(({ name, shape }) => [name, shape]));
   const reshaped: DeviceTensor[] = [];
   const given = mapEntries(inputs, (value, name) => {
@@ -75,8 +75,8 @@ const runOf = async (session: Session, inputs: Inputs, { recorder, ...options }:
     reshaped.push(made);
     return made;
   });
-  const recorded = recorder && { recorder: recorderOf(recorder) };
-  const result = await session.run(given, { ...options, ...recorded })();
+  const recorded = recorder && { recorder: recorderOf(recorder) }, places = into && { into: mapEntries(into, homeOf) };
+  const result = await session.run(given, { ...options, ...recorded, ...places })();
   for (const tensor of reshaped) tensor.dispose();
   return E.isLeft(result) ? E.left(ofDeviceError(result.left)) : E.right(mapEntries(result.right, (tensor) => tensorOf(tensor)));
 };
@@ -134,13 +134,15 @@ export const wgslBackend = (device: Device, notice: string, options: WgslOptions
     sizes,
     name,
     weights = NO_WEIGHTS,
+    parameters: placed,
+    inPlace,
     taps = false,
     signal,
     onCompiled,
   }: LoadRequest): Promise<E.Either<BackendError, Executable>> => {
-    const program = compileAloud(graph, { ...options, sizes, profile, taps, name });
+    const program = compileAloud(graph, { ...options, sizes, profile, taps, name, ...(inPlace && { inPlace }) });
     if (E.isLeft(program)) return E.left(ofCompileErrors(name, program.left));
-    const parameters = storeOf(weights);
+    const parameters = placed === undefined ? storeOf(weights) : parametersAt(device, mapEntries(placed, homeOf));
     const loaded = await load(device, program.right, { parameters, ...(signal && { signal }), ...(onCompiled && { onCompiled }) })();
     if (E.isLeft(loaded)) return E.left(ofDeviceError(loaded.left));
     const set = await loaded.right.setParameters(lackingParameters(program.right, parameters, weights), signal && { signal })();
@@ -151,6 +153,7 @@ export const wgslBackend = (device: Device, notice: string, options: WgslOptions
   return {
     name: 'wgsl',
     adapter: adapterName(device.profile),
+    largest: Math.min(profile.limits.maxStorageBufferBindingSize, profile.limits.maxBufferSize),
     notice,
     load: (request) => () => open(request),
     upload: (shape, data) => () => upload(device, shape, 'f32', data)().then(E.bimap(ofDeviceError, tensorOf)),

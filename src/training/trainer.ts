@@ -1,0 +1,272 @@
+/**
+ * Trains the parameters of any graph that has an output `loss`: gradients, global norm and optimiser step on a backend, one submit a step.
+ *
+ * Invariant: parameters, moments and averages stay with the backend; a step reads from the host its batch and the numbers of the optimiser,
+ * and nothing is read back until a report or the state is asked for. Steps are computed in the order in which they were given.
+ */
+import * as E from 'fp-ts/Either';
+import type { TaskEither } from 'fp-ts/TaskEither';
+import type { Graph, Sizes } from '../../dsl/graph/graph.ts';
+import { inputName, makeGraph } from '../../dsl/graph/graph.ts';
+import { gradientName, withGradients } from '../../dsl/gradient/gradient-graph.ts';
+import type { Regions } from '../../dsl/gradient/recompute.ts';
+import { add, input, mul, reshape, sqrt, square, sum } from '../../dsl/index.ts';
+import type { Tensor } from '../../dsl/tensor.ts';
+import type { Backend, BackendError, BackendTensor, Executable, Inputs, Recorder } from '../backend/backend.ts';
+import { type FlatBuffer, flatLayout, flattened, ROW, unflattened } from './flat.ts';
+
+/** An optimiser over a flat buffer of `n` elements. */
+export interface FlatOptimizer {
+  /** Inputs `param`, `grad`, the states, `ema` where averages are kept, `hyper` and `norm` [1]; outputs under the names of what they replace. */
+  readonly graph: Graph;
+  /** Names of its states, e.g. `m` and `v`; they begin at zero. */
+  readonly states: readonly string[];
+  readonly ema: boolean;
+  /** The numbers of a step, counted from 1. */
+  readonly hyper: (step: number) => Float32Array<ArrayBuffer>;
+}
+
+/** Everything that a run continues from, by the names of parameters. */
+export interface TrainingState {
+  /** Optimiser steps that were done. */
+  readonly step: number;
+  readonly parameters: Readonly<Record<string, Float32Array<ArrayBuffer>>>;
+  readonly ema: Readonly<Record<string, Float32Array<ArrayBuffer>>>;
+  /** The optimiser's states: by state, then by parameter. */
+  readonly moments: Readonly<Record<string, Readonly<Record<string, Float32Array<ArrayBuffer>>>>>;
+}
+
+export interface StepReport {
+  readonly step: number;
+  /** The mean over the micro-batches. */
+  readonly loss: number;
+  /** Of the gradient before clipping. */
+  readonly gradientNorm: number;
+}
+
+export interface TrainerOptions {
+  /** Output `loss` [] over its inputs and parameters. */
+  readonly graph: Graph;
+  readonly sizes: Sizes;
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  readonly optimizer: FlatOptimizer;
+  /** Micro-batches of a step; their gradients are averaged. */
+  readonly accumulate?: number;
+  readonly state: TrainingState;
+  /** What the backward pass computes again instead of keeping it. */
+  readonly recompute?: Regions;
+  readonly signal?: AbortSignal;
+  readonly onCompiled?: (ready: number, all: number) => void;
+}
+
+export interface Trainer {
+  /** One optimiser step over as many micro-batches as `accumulate` says; it is queued when this ends. Errors: input, memory, lost, device. */
+  readonly step: (batches: readonly Inputs[]) => TaskEither<BackendError, void>;
+  /** Losses and norms of the steps since the last report, in order; waits for them. */
+  readonly report: () => TaskEither<BackendError, readonly StepReport[]>;
+  /** What the run can be continued from; waits for the last step. */
+  readonly state: () => TaskEither<BackendError, TrainingState>;
+  /** The parameters where they are, for programs of the same backend: `ema` where averages are kept. They change with every step. */
+  readonly tensors: (which: 'parameters' | 'ema') => Readonly<Record<string, BackendTensor>>;
+  readonly dispose: () => void;
+}
+
+/** Steps between two reports at most: as many losses and norms find room. */
+const MOST_UNREPORTED = 4096;
+/** Elements from one loss to the next: where kernels may write them. */
+const STRIDE = 64;
+/** Steps that may wait for the adapter. */
+const MOST_WAITING = 2;
+
+/** A run of tasks each of which may fail; throws the failure, for `attempted` to catch. */
+const done = async <A>(task: TaskEither<BackendError, A>): Promise<A> => {
+  const result = await task();
+  if (E.isLeft(result)) throw new Failure(result.left);
+  return result.right;
+};
+class Failure extends Error {
+  readonly reason: BackendError;
+  constructor(reason: BackendError) {
+    super(reason.message);
+    this.reason = reason;
+  }
+}
+const attempted = <A>(work: () => Promise<A>): TaskEither<BackendError, A> => async () => {
+  try { return E.right(await work()); } catch (thrown) {
+    if (thrown instanceof Failure) return E.left(thrown.reason);
+    throw thrown;
+  }
+};
+
+/** grad + more, in the place of `grad`. */
+const accumulateGraph = (): Graph => {
+  const [grad, more] = [input('grad', ['n']), input('more', ['n'])];
+  return makeGraph({ grad: add(grad, more) }, [grad, more]);
+};
+
+/** The length of all gradients together: by rows first, so that no single sum is long. */
+const normGraph = (buffers: number): { readonly graph: Graph; readonly sizes: (flat: readonly FlatBuffer[]) => Sizes } => {
+  const grads = Array.from({ length: buffers }, (_, i) => input(`grad${i}`, [`${ROW}*r${i}` as '1024*r']));
+  const sums = grads.map((grad, i) => sum(sum(square(reshape(grad, [`r${i}` as 'r', ROW])), 1), 0));
+  const total = sums.reduce((a, b) => add(a, b));
+  return { graph: makeGraph({ norm: reshape(sqrt(total), [1]) }, grads), sizes: (flat) => Object.fromEntries(flat.map(({ elements }, i) => [`r${i}`, elements / ROW])) };
+};
+
+/** The tensors of one flat buffer. */
+interface Place {
+  readonly buffer: FlatBuffer;
+  /** `param`, `grad`, `more` (with several micro-batches), `ema`, and the states. */
+  readonly tensors: Readonly<Record<string, BackendTensor>>;
+}
+
+const partsOf = (backend: Backend, places: readonly Place[], which: string): Readonly<Record<string, BackendTensor>> =>
+  Object.fromEntries(places.flatMap(({ buffer, tensors }) => buffer.members.map(({ name, first, shape }) => [name, backend.part(tensors[which]!, first, shape)] as const)));
+
+const open = async (backend: Backend, options: TrainerOptions): Promise<Trainer> => {
+  const { graph, sizes, shapes, optimizer, accumulate = 1, state, signal } = options;
+  const layout = flatLayout(shapes, Math.floor(backend.largest / 4)), held: { dispose: () => void }[] = [];
+  const keep = <A extends { readonly dispose: () => void }>(made: A): A => { held.push(made); return made; };
+  try {
+    const uploaded = async (buffer: FlatBuffer, values: Readonly<Record<string, ArrayLike<number>>>) => keep(await done(backend.upload([buffer.elements], flattened(buffer, values))));
+    const places: Place[] = [];
+    for (const buffer of layout) {
+      const tensors: Record<string, BackendTensor> = { param: await uploaded(buffer, state.parameters), grad: await uploaded(buffer, {}) };
+      if (accumulate > 1) tensors['more'] = await uploaded(buffer, {});
+      if (optimizer.ema) tensors['ema'] = await uploaded(buffer, state.ema);
+      for (const name of optimizer.states) tensors[name] = await uploaded(buffer, state.moments[name] ?? {});
+      places.push({ buffer, tensors });
+    }
+    const partsFor = (which: string) => Object.fromEntries(Object.entries(partsOf(backend, places, which)).map(([name, tensor]) => [name, keep(tensor)]));
+    const parameters = partsFor('param'), averages = optimizer.ema ? partsFor('ema') : parameters;
+    const gradientsAt = (which: string) => Object.fromEntries(Object.entries(partsFor(which)).map(([name, tensor]) => [gradientName(name), tensor]));
+    const targets = accumulate > 1 ? [gradientsAt('grad'), gradientsAt('more')] : [gradientsAt('grad')];
+    const log = keep(await done(backend.upload([MOST_UNREPORTED * STRIDE], new Float32Array(MOST_UNREPORTED * STRIDE))));
+
+    const common = { ...(signal && { signal }), ...(options.onCompiled && { onCompiled: options.onCompiled }) };
+    const loaded = async (name: string, program: Graph, bound: Sizes, inPlace = false): Promise<Executable> => keep(await done(backend.load({ graph: program, sizes: bound, name, inPlace, ...common })));
+    const training = withGradients(onlyLoss(graph, accumulate), 'loss', options.recompute && { recompute: options.recompute });
+    const gradient = keep(await done(backend.load({ graph: training, sizes, name: 'gradient', parameters, ...common })));
+    const { graph: normOf, sizes: rows } = normGraph(layout.length), norm = await loaded('norm', normOf, rows(layout));
+    const updates = new Map<number, Executable>(), sums = new Map<number, Executable>();
+    for (const { elements } of layout) {
+      if (!updates.has(elements)) updates.set(elements, await loaded('optimiser', optimizer.graph, { n: elements }, true));
+      if (accumulate > 1 && !sums.has(elements)) sums.set(elements, await loaded('accumulation', accumulateGraph(), { n: elements }, true));
+    }
+    return running({ backend, options, accumulate, places, targets, parameters, averages, log, gradient, norm, updates, sums, dispose: () => held.toReversed().forEach((one) => one.dispose()) });
+  } catch (thrown) {
+    held.toReversed().forEach((one) => one.dispose());
+    throw thrown;
+  }
+};
+
+/** The graph of the loss alone, as a part of the mean over the micro-batches of a step. */
+const onlyLoss = (graph: Graph, accumulate: number): Graph => {
+  const loss = graph.outputs.find(({ name }) => name === 'loss');
+  if (loss === undefined) throw new Error("invariant: a graph to train has an output 'loss'");
+  const share = accumulate === 1 ? loss.node : mul(loss.node as Tensor<[], 'f32'>, 1 / accumulate); // `gradients` checks the shape
+  return makeGraph({ loss: share }, [...graph.inputs, ...graph.parameters]);
+};
+
+interface Machine {
+  readonly backend: Backend;
+  readonly options: TrainerOptions;
+  readonly accumulate: number;
+  readonly places: readonly Place[];
+  /** Where gradients go: of the first micro-batch, and of the others. */
+  readonly targets: readonly Readonly<Record<string, BackendTensor>>[];
+  readonly parameters: Readonly<Record<string, BackendTensor>>;
+  readonly averages: Readonly<Record<string, BackendTensor>>;
+  readonly log: BackendTensor;
+  readonly gradient: Executable;
+  readonly norm: Executable;
+  readonly updates: ReadonlyMap<number, Executable>;
+  readonly sums: ReadonlyMap<number, Executable>;
+  readonly dispose: () => void;
+}
+
+const running = (machine: Machine): Trainer => {
+  const { backend, options: { optimizer, state, signal }, accumulate, places, targets, log, gradient, norm, updates, sums } = machine;
+  const slots = accumulate + 1;
+  let step = state.step, reported = state.step;
+  const waiting: Promise<E.Either<BackendError, void>>[] = [];
+  const abort = signal && { signal };
+
+  const record = async (batches: readonly Inputs[], at: number, recorder: Recorder | undefined): Promise<void> => {
+    const how = recorder === undefined ? { ...abort } : { recorder, ...abort };
+    const slot = (k: number, shape: readonly number[]) => backend.part(log, (at * slots + k) * STRIDE, shape);
+    const run = async (executable: Executable, inputs: Inputs, into?: Readonly<Record<string, BackendTensor>>): Promise<void> => {
+      await done(executable.run(inputs, { ...how, ...(into && { into }) }));
+    };
+    for (const [k, batch] of batches.entries()) {
+      const loss = slot(k, []);
+      await run(gradient, batch, { ...targets[Math.min(k, 1)]!, loss });
+      loss.dispose();
+      if (k > 0) for (const { buffer, tensors: { grad, more } } of places) await run(sums.get(buffer.elements)!, { grad: grad!, more: more! });
+    }
+    const length = slot(accumulate, [1]);
+    await run(norm, Object.fromEntries(places.map(({ tensors }, i) => [`grad${i}`, tensors['grad']!])), { norm: length });
+    const hyper = optimizer.hyper(step + 1);
+    for (const { buffer, tensors: { more: _, ...tensors } } of places) await run(updates.get(buffer.elements)!, { ...tensors, hyper, norm: length });
+    length.dispose();
+  };
+
+  const finished = async (count: number): Promise<void> => {
+    while (waiting.length > count) {
+      const result = await waiting.shift()!;
+      if (E.isLeft(result)) throw new Failure(result.left);
+    }
+  };
+
+  const stepWith = async (batches: readonly Inputs[]): Promise<void> => {
+    if (batches.length !== accumulate) throw new Error(`invariant: a step has ${accumulate} micro-batches, ${batches.length} were given`);
+    const at = step - reported;
+    if ((at + 1) * slots > MOST_UNREPORTED) throw new Error(`invariant: ${at} steps without a report; at most ${Math.floor(MOST_UNREPORTED / slots)} find room`);
+    await finished(MOST_WAITING - 1);
+    const recorder = backend.record?.();
+    await record(batches, at, recorder);
+    if (recorder !== undefined) {
+      await done(recorder.submit());
+      waiting.push(recorder.done(signal)());
+    }
+    step += 1;
+  };
+
+  const reports = async (): Promise<readonly StepReport[]> => {
+    await finished(0);
+    const count = step - reported;
+    if (count === 0) return [];
+    const used = backend.part(log, 0, [count * slots * STRIDE]), numbers = await done(used.read(abort));
+    used.dispose();
+    const at = (i: number, k: number): number => numbers[(i * slots + k) * STRIDE]!;
+    const found = Array.from({ length: count }, (_, i): StepReport => {
+      const losses = Array.from({ length: accumulate }, (_loss, k) => at(i, k));
+      return { step: reported + i + 1, loss: losses.reduce((a, b) => a + b, 0), gradientNorm: at(i, accumulate) };
+    });
+    reported = step;
+    return found;
+  };
+
+  const read = async (which: string): Promise<Readonly<Record<string, Float32Array<ArrayBuffer>>>> =>
+    Object.assign({}, ...(await Promise.all(places.map(async ({ buffer, tensors }) => unflattened(buffer, await done(tensors[which]!.read(abort)))))));
+  const whole = async (): Promise<TrainingState> => {
+    await finished(0);
+    const parameters = await read('param'), ema = optimizer.ema ? await read('ema') : parameters;
+    const moments: Record<string, Readonly<Record<string, Float32Array<ArrayBuffer>>>> = {};
+    for (const name of optimizer.states) moments[name] = await read(name);
+    return { step, parameters, ema, moments };
+  };
+
+  return {
+    step: (batches) => attempted(() => stepWith(batches)),
+    report: () => attempted(reports),
+    state: () => attempted(whole),
+    tensors: (which) => (which === 'ema' ? machine.averages : machine.parameters),
+    dispose: machine.dispose,
+  };
+};
+
+/** Compiles the programs of a training run and puts its state on the backend. Errors: everything that is wrong with the graph; limits; memory; lost. */
+export const openTrainer = (backend: Backend, options: TrainerOptions): TaskEither<BackendError, Trainer> => attempted(() => open(backend, options));
+/** The names and shapes of a graph's parameters at its sizes, for `TrainerOptions`; sizes are numbers already. */
+export const shapesOf = (graph: Graph): Readonly<Record<string, readonly number[]>> =>
+  Object.fromEntries(graph.parameters.map((node) => [inputName(node), node.shape as readonly number[]]));

@@ -23,11 +23,10 @@ const root = fileURLToPath(new URL('..', import.meta.url)), cache = join(root, '
 
 const ON_GPU = ['ort-node:webgpu', 'jax:webgpu', 'tfjs:webgpu', 'ort-web:webgpu'];
 const ON_CPU = ['jax:wasm', 'jax:wasm-mt', 'tfjs:wasm', 'ort-web:wasm', 'ort-node:cpu', 'torch:cpu'];
-/** W6 has nobody to compare with until we train; it runs when it is named. */
-const USUAL = Object.keys(WORKLOADS).filter((name) => WORKLOADS[name].kind !== 'pixnerd_train');
+const USUAL = Object.keys(WORKLOADS);
 
 const HELP = `usage: npm run bench -- [options]
-  --workloads A,B   of ${Object.keys(WORKLOADS).join(', ')} (default: all but W6-32)
+  --workloads A,B   of ${Object.keys(WORKLOADS).join(', ')} (default: all)
   --cfg JSON        shapes of your own, one object or an array: {"kind":"pixnerd","B":4,"img":[32,48],...}
   --peers A:v,B:v   of ${[...ON_GPU, ...ON_CPU].join(', ')}; gpu (default), all, or none
   --rounds N        whole passes over all pairs (2)        --iters N    timed calls a round (12, at least 10)
@@ -105,8 +104,7 @@ const compare = async (values, pairs, settings) => {
   await prepare(settings.dir, chosen);
   const rows = await measureAll(pairs, chosen, settings, (so) => write(join(cache, 'results.json'), JSON.stringify({ machine: machine(), command: command(), rows: so }, undefined, 1)));
   const meta = machine();
-  const untrained = values.workloads === '' && values.cfg === undefined ? ['W6-32, the training step, is left out: training is not there yet.'] : [];
-  const sections = [headOf(meta, rows, settings), '## Against the fastest WebGPU peer', ratioTable(rows, chosen), ...untrained, '## Our calls', ownTable(rows), '## Every row', fullTable(rows, chosen)];
+  const sections = [headOf(meta, rows, settings), '## Against the fastest WebGPU peer', ratioTable(rows, chosen), '## Our calls', ownTable(rows), '## Every row', fullTable(rows, chosen)];
   if (values.save) sections.push(...(await appendix()));
   const text = `${sections.join('\n\n')}\n`;
   write(join(cache, 'results.md'), text);

@@ -4,7 +4,7 @@
  * Invariant: every size is read off the tensors of the workload, so any sizes work. Transformer block, neural field and model are
  * the ones that the package exports.
  */
-import { attention, bind, input, makeGraph, matmul, nerfBlock, parameter, transformerBlock, velocityGraph } from '../../dist/index.js';
+import { attention, bind, gradientName, input, makeGraph, matmul, mean, nerfBlock, parameter, square, sub, transformerBlock, velocityGraph, withGradients } from '../../dist/index.js';
 
 const DIT = {
   'norm1.weight': 'norm1', 'attn.qkv.weight': 'qkv', 'attn.q_norm.weight': 'q_norm', 'attn.k_norm.weight': 'k_norm', 'attn.proj.weight': 'proj_w', 'attn.proj.bias': 'proj_b',
@@ -56,13 +56,21 @@ const KINDS = {
   },
 };
 
-/** True, or why we cannot run a kind. */
-export const canRun = (kind) => (kind === 'pixnerd_train' ? 'training is not there yet' : Object.hasOwn(KINDS, kind) || `no graph for ${kind}`);
+/** The squared error of the model's velocity against a target, and its gradient with respect to every parameter. */
+KINDS.pixnerd_train = (spec, shapes) => {
+  const model = KINDS.pixnerd(spec, shapes), { node: velocity } = model.graph.outputs[0];
+  const target = input('target', velocity.shape), loss = mean(mean(mean(mean(square(sub(velocity, target)), 0), 0), 0), 0);
+  return { ...model, graph: withGradients(makeGraph({ loss }, [...model.graph.inputs, target, ...model.graph.parameters])) };
+};
 
-/** The graph of a workload with its sizes, `weights` by our names, and `inputs` by port. */
+/** True, or why we cannot run a kind. */
+export const canRun = (kind) => Object.hasOwn(KINDS, kind) || `no graph for ${kind}`;
+
+/** The graph of a workload with its sizes, `weights` by our names, `inputs` by port, and the names of its outputs in the bench by ours. */
 export const graphOf = (spec, tensors) => {
   const { graph, sizes, names } = KINDS[spec.kind](spec, Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, shape])));
   const weights = Object.fromEntries(Object.entries(names).map(([ours, theirs]) => [ours, tensors[theirs].data]));
   const inputs = Object.fromEntries(spec.input.map(([name]) => [name, tensors[name]]));
-  return { graph, sizes, weights, inputs };
+  const outputs = { [graph.outputs[0].name]: 'out', ...Object.fromEntries(Object.entries(names).map(([ours, theirs]) => [gradientName(ours), `grad.${theirs}`])) };
+  return { graph, sizes, weights, inputs, outputs };
 };

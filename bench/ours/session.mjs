@@ -35,10 +35,10 @@ export const compilerOptions = () => JSON.parse(process.env.BENCH_OPTIONS ?? '{}
 /** From the tensors of a workload to its kernels, with every stage of the compiler and the milliseconds that it took. */
 export const compileWorkload = (spec, tensors, profile, name, options = compilerOptions()) => {
   const began = performance.now();
-  const { graph, sizes, weights, inputs } = graphOf(spec, tensors);
+  const { graph, sizes, weights, inputs, outputs } = graphOf(spec, tensors);
   const made = explain(graph, { name, sizes, profile, ...options });
   if (made._tag === 'Left') throw new Error(made.left.map(showCompileError).join('\n'));
-  return { compilation: made.right, program: made.right.program, weights, inputs, compileMs: performance.now() - began };
+  return { compilation: made.right, program: made.right.program, weights, inputs, outputs, compileMs: performance.now() - began };
 };
 
 /** A compiled workload on the device, weights uploaded. */

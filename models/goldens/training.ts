@@ -35,8 +35,9 @@ const SCHEDULER_CLASSES: Readonly<Record<string, SchedulerName>> = { LinearSched
 
 const trainerOf = (fields: Fields): E.Either<string, Trainer> => {
   const number = (name: string, usual: number): number => (typeof fields[name] === 'number' ? fields[name] : usual);
-  const scheduler = SCHEDULER_CLASSES[String(fields['scheduler'] ?? 'LinearScheduler')], weight = LOSS_WEIGHTS.find((name) => name === (fields['lossw'] ?? 'constant'));
-  if (scheduler === undefined) return E.left(`no scheduler is known for the class '${String(fields['scheduler'])}'; known are ${Object.keys(SCHEDULER_CLASSES).join(', ')}`);
+  const said = typeof fields['scheduler'] === 'string' ? fields['scheduler'] : 'LinearScheduler';
+  const scheduler = SCHEDULER_CLASSES[said], weight = LOSS_WEIGHTS.find((name) => name === (fields['lossw'] ?? 'constant'));
+  if (scheduler === undefined) return E.left(`no scheduler is known for the class '${said}'; known are ${Object.keys(SCHEDULER_CLASSES).join(', ')}`);
   if (weight === undefined) return E.left(`there is no loss weight '${String(fields['lossw'])}', only ${LOSS_WEIGHTS.join(', ')}`);
   return E.right({
     lognormal: fields['lognorm_t'] === true, timeshift: number('timeshift', 1), dropped: number('null_condition_p', 0.1), scheduler, weight,

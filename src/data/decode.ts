@@ -65,11 +65,18 @@ const checkFormat = ({ format, width = 0, height = 0 }: Metadata, { path, drawin
   if (width < 1 || height < 1) fail('corrupt', path, 'the image has no pixels');
 };
 
-/** Two channels are grey and alpha, four have alpha too; after flattening neither should be left, and grey may stand for colour. */
+/** ITU-R 601's luma in 16 bits, as Pillow has it: equal parts give themselves. */
+const lumaOf = (red: number, green: number, blue: number): number => (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
+
+/** Nothing is transparent any more, so what is behind the third channel, or behind grey, is no colour. */
 const withChannels = ({ width, height, channels: has, data }: Raster, channels: 1 | 3): Raster => {
   if (has === channels) return { width, height, channels, data };
-  const target = new Uint8Array(width * height * channels);
-  for (let i = 0; i < width * height; i++) for (let c = 0; c < channels; c++) target[i * channels + c] = data[i * has + (has < 3 ? 0 : c)]!;
+  const isGrey = has < 3, target = new Uint8Array(width * height * channels);
+  for (let i = 0; i < width * height; i++) {
+    const at = i * has, [red, green, blue] = isGrey ? [data[at]!, data[at]!, data[at]!] : [data[at]!, data[at + 1]!, data[at + 2]!]; // inside the picture
+    if (channels === 1) target[i] = lumaOf(red, green, blue);
+    else target.set([red, green, blue], i * 3);
+  }
   return { width, height, channels, data: target };
 };
 
@@ -83,7 +90,7 @@ const rasterOf = async (job: DecodeJob): Promise<Raster> => {
   const { data, info } = await sharp(bytes, { ...options, density: USUAL_DENSITY * enlargement })
     .autoOrient()
     .flatten({ background: '#ffffff' })
-    .toColourspace(job.channels === 1 ? 'b-w' : 'srgb')
+    .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   return withChannels({ width: info.width, height: info.height, channels: info.channels, data }, job.channels);

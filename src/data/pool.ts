@@ -40,13 +40,13 @@ const ended = ({ path }: DecodeJob, why: string): Decoded => ({ error: fileError
 const threadSeat = (program: URL): Seat => {
   let worker: Worker | undefined;
   const start = (): Worker => {
-    worker = new Worker(program);
-    worker.unref();
-    worker.on('error', () => undefined); // told by whoever waits for a job
-    worker.on('exit', () => {
-      worker = undefined;
-    });
-    return worker;
+    const thread = new Worker(program), forget = (): void => {
+      if (worker === thread) worker = undefined; // what follows the end of one thread must not end another
+    };
+    thread.unref();
+    thread.on('error', forget).on('exit', forget);
+    worker = thread;
+    return thread;
   };
   const run = (job: DecodeJob): Promise<Decoded> => {
     const thread = worker ?? start();

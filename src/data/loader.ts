@@ -112,7 +112,8 @@ export const openLoader = (dataset: Dataset, options: LoaderOptions): Loader => 
   const underway: Promise<E.Either<DataError, Batch>>[] = [];
   let step = firstStep, closed = false;
   const fill = (count: number): void => {
-    while (!closed && underway.length < count) underway.push(load(step++));
+    if (closed) return;
+    while (underway.length < count) underway.push(load(step++));
   };
   fill(ahead);
   return {

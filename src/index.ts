@@ -50,6 +50,12 @@ export type { SamplerOptions } from '../models/sampling/options.ts';
 export type { SamplerPlan } from '../models/sampling/plan.ts';
 export { recipeTensor } from '../models/recipe.ts';
 
+// data to train on
+export { DATA_KINDS, type DataError, type DataKind, type DataOptions, type Dataset, type Item } from './data/dataset.ts';
+export { openDataset } from './data/open.ts';
+export { openLoader, type Batch, type Loader, type LoaderOptions } from './data/loader.ts';
+export { encodePack, type PackContent, type PackItem } from './data/pack.ts';
+
 // the runtime
 export { openNodeDevice, type AdapterChoice, type NodeDevice } from './runtime/node.ts';
 export {

@@ -1,6 +1,6 @@
 /** Decoding on threads: the same bytes as here, and an answer to every job. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
@@ -19,6 +19,7 @@ const bundle = (entryPoints: Readonly<Record<string, string>>) =>
   build({ absWorkingDir: ROOT, entryPoints, outdir: folder, bundle: true, format: 'esm', platform: 'node', target: 'es2022', logLevel: 'warning', mainFields: ['module', 'main'], external: ['sharp'] });
 
 beforeAll(async () => {
+  mkdirSync(join(ROOT, '.cache'), { recursive: true });
   folder = mkdtempSync(join(ROOT, '.cache', 'test-pool-'));
   await bundle({ 'data-worker': 'src/data/decode-worker.ts', open: 'src/data/open.ts' });
   program = pathToFileURL(join(folder, 'data-worker.js'));

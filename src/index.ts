@@ -54,7 +54,8 @@ export { recipeTensor } from '../models/recipe.ts';
 export { DATA_KINDS, type DataError, type DataKind, type DataOptions, type Dataset, type Item } from './data/dataset.ts';
 export { openDataset } from './data/open.ts';
 export { openLoader, type Batch, type Loader, type LoaderOptions } from './data/loader.ts';
-export { encodePack, type PackContent, type PackItem } from './data/pack.ts';
+export type { PackContent, PackItem } from './data/pack-format.ts';
+export { encodePack } from './data/pack-write.ts';
 
 // the runtime
 export { openNodeDevice, type AdapterChoice, type NodeDevice } from './runtime/node.ts';

@@ -1,7 +1,7 @@
 /** The emoji set from a few drawings of our own; from the true packages where PIXNERD_PACKAGES names a folder with their tarballs. */
 import { describe, expect, test } from 'vitest';
 import { codeOf, drawEmoji, emojiFiles, heldOutStyle, namesFrom, STYLES } from './emoji.ts';
-import { parsePack } from './pack.ts';
+import { parsePack } from './pack-read.ts';
 import { plain } from './test-images.ts';
 
 const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));

@@ -9,7 +9,8 @@ import { fail, FileFault } from '../files/errors.ts';
 import type { ImageSize } from '../../models/pixnerd/config.ts';
 import { closing, type DecodePool, openPool } from './pool.ts';
 import { type FetchOptions, fetchPackage, filesOfTarball, jsonOf, type NpmPackage } from './npm-package.ts';
-import { encodePack, type PackContent, type PackItem } from './pack.ts';
+import type { PackContent, PackItem } from './pack-format.ts';
+import { encodePack } from './pack-write.ts';
 import type { Files } from './fashion.ts';
 
 interface Style {

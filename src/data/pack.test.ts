@@ -6,7 +6,9 @@ import { attempt } from '../files/errors.ts';
 import { inFolder, opened, refused } from '../files/test-folder.ts';
 import type { DataOptions } from './dataset.ts';
 import { openDataset } from './open.ts';
-import { encodePack, type PackContent, parsePack } from './pack.ts';
+import type { PackContent } from './pack-format.ts';
+import { parsePack } from './pack-read.ts';
+import { encodePack } from './pack-write.ts';
 import { pattern, writeFiles } from './test-images.ts';
 
 const SHAPE = { channels: 3, height: 4, width: 5 } as const;

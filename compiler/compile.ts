@@ -93,7 +93,7 @@ export const explain = (graph: Graph, options: CompileOptions = {}): E.Either<No
   const bound = bindSizes(options.taps === true ? withTaps(graph) : graph, options.sizes ?? {});
   const problems = [...programErrors(bound), ...sizeErrors(bound), ...featureErrors(bound, profile, options)];
   if (problems.length > 0) return failed(problems);
-  const stages = runPasses(bound, { table, maxBindings: profile.limits.maxStorageBuffersPerShaderStage, ...(weightFormat(options) === 'int8' && { packFrom: options.packFrom ?? PACK_FROM }), ...(options.log === undefined ? {} : { log: options.log }) });
+  const stages = runPasses(bound, { table, streams: schedule.stream !== undefined && options.fusion !== false, maxBindings: profile.limits.maxStorageBuffersPerShaderStage, ...(weightFormat(options) === 'int8' && { packFrom: options.packFrom ?? PACK_FROM }), ...(options.log === undefined ? {} : { log: options.log }) });
   const final = stages[stages.length - 1]!.graph;
   const planOptions: PlanOptions = { profile, schedule, tuned: options.tuned, table, fusion: options.fusion ?? true, inPlace: options.inPlace, storageOf: storageIn(final, options, table) };
   const kernels = planKernels(final, planOptions);

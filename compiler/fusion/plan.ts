@@ -12,7 +12,7 @@ import { contractionOf } from '../kernels/matmul.ts';
 import { localExpression } from '../kernels/local-expression.ts';
 import { sharingOf } from '../schedule.ts';
 import { planRowPrograms } from './row-programs.ts';
-import { streamRegion } from './stream.ts';
+import { askedIn, streamRegion } from './stream.ts';
 import { contractionReads, elementsOf, type Facts, factsOf, type FusionOptions, isContraction, isLeaf, isReduction, LOAD, sharesLeft, STORE } from './facts.ts';
 
 export interface FusionPlan {
@@ -53,6 +53,8 @@ interface State {
   readonly streamed: Set<Node>;
   readonly needed: Set<Node>;
   readonly notStreamed: Map<Node, string>;
+  /** Where folds find contractions that ask to be streamed. */
+  readonly asked: ReadonlySet<Node>;
   /** What the kernel of a root is built around. */
   readonly core: Map<Node, { readonly kind: 'reduction' | 'stream' } | { readonly kind: 'contraction'; readonly einsums: readonly Node[] }>;
 }
@@ -166,8 +168,9 @@ const stream = (state: State, einsum: Node): void => {
   const { facts, options, reasons, homes, core } = state;
   const [root, ...others] = reasons.has(einsum) ? [einsum] : [...homes.get(einsum)!];
   const around = root && core.get(root);
-  if (root === undefined || others.length > 0 || around?.kind !== 'contraction' || around.einsums.length > 1) return;
-  const region = streamRegion({ facts, options, stored: (node) => reasons.has(node) || options.forced?.has(node) === true }, einsum, root);
+  const alone = isContraction(einsum) ? around?.kind === 'contraction' && around.einsums.length === 1 : around?.kind === 'reduction';
+  if (root === undefined || others.length > 0 || !alone) return;
+  const region = streamRegion({ facts, options, asked: state.asked, stored: (node) => reasons.has(node) || options.forced?.has(node) === true }, einsum, root);
   if (typeof region === 'string') state.notStreamed.set(einsum, region);
   if (region === undefined || typeof region === 'string') return;
   core.set(root, { kind: 'stream' });
@@ -177,7 +180,7 @@ const stream = (state: State, einsum: Node): void => {
 
 export const planFusion = (graph: Graph, options: FusionOptions): FusionPlan => {
   const facts = factsOf(graph, options.table);
-  const state: State = { facts, options, reasons: new Map(), decided: new Set(), homes: new Map(), demand: new Map(), core: new Map(), streamed: new Set(), needed: new Set(), notStreamed: new Map() };
+  const state: State = { facts, options, asked: options.schedule.stream === undefined ? new Set() : askedIn(facts.nodes, options.table), reasons: new Map(), decided: new Set(), homes: new Map(), demand: new Map(), core: new Map(), streamed: new Set(), needed: new Set(), notStreamed: new Map() };
   for (const node of [...facts.nodes].reverse()) {
     const isOutput = facts.outputs.has(node), users = facts.usersOf(node);
     if (!isOutput && users.length === 0) continue; // an input that nothing reads
@@ -189,7 +192,7 @@ export const planFusion = (graph: Graph, options: FusionOptions): FusionPlan => 
       if (isContraction(node)) state.core.set(node, { kind: 'contraction', einsums: [node] });
       if (isReduction(node)) state.core.set(node, { kind: 'reduction' });
     }
-    if (isContraction(node) && options.enabled && !state.streamed.has(node)) stream(state, node);
+    if ((isContraction(node) || isReduction(node)) && options.enabled && !state.streamed.has(node)) stream(state, node);
     state.decided.add(node);
   }
   const { rowProgram } = options.schedule;

@@ -6,11 +6,11 @@
  * not at all; of the prologue, what nobody else reads and no matmul stores in passing (a bias).
  */
 import type { Node } from '../../dsl/graph/node.ts';
-import { definitionOf } from '../../dsl/ops/table.ts';
+import { definitionOf, type OpTable } from '../../dsl/ops/table.ts';
 import { streamFits } from '../kernels/stream.ts';
 import { streamOf } from '../kernels/stream-pattern.ts';
 import { localExpression } from '../kernels/local-expression.ts';
-import { type Facts, type FusionOptions, isContraction, isLeaf } from './facts.ts';
+import { type Facts, type FusionOptions, isContraction, isLeaf, isReduction } from './facts.ts';
 
 export interface StreamRegion {
   /** Nodes that are computed inside the kernel. */
@@ -33,6 +33,8 @@ interface Softmax {
   readonly scored: ReadonlySet<Node>;
   /** The contractions there: of queries and keys, and others, such as a learned bias. */
   readonly contractions: readonly Node[];
+  /** What is reduced before, such as the maxima of the rows, is read from memory. */
+  readonly asked?: boolean;
 }
 
 /** The softmax whose weights `einsum` sums values with, if there is one. */
@@ -45,9 +47,37 @@ const softmaxOf = (isStop: (node: Node) => boolean, einsum: Node): Softmax | und
   return undefined;
 };
 
+/** The composite asks for its scores to be computed again here rather than kept: its contractions read their operands through `again` of this key. */
+export const STREAMED = 'streamed';
+const isAsked = (contraction: Node, isView: (node: Node) => boolean): boolean => contraction.inputs.some((input) => {
+  let at = input;
+  while (isView(at) && at.inputs.length === 1 && !(at.op === 'again' && isStreamedKey(at))) at = at.inputs[0]!;
+  return at.op === 'again' && isStreamedKey(at);
+});
+/** The contractions of a graph that ask for it, and what elementwise ops and views make of them: where a fold has to look. */
+export const askedIn = (nodes: readonly Node[], table: OpTable): ReadonlySet<Node> => {
+  const found = new Set<Node>(), isView = (node: Node): boolean => definitionOf(node.op, table).traits.view;
+  for (const node of nodes) {
+    if (isContraction(node) ? isAsked(node, isView) : !isReduction(node) && node.inputs.some((input) => found.has(input))) found.add(node);
+  }
+  return found;
+};
+const isStreamedKey = ({ attributes }: Node): boolean => typeof attributes['key'] === 'string' && attributes['key'].startsWith(STREAMED);
+
+/** A fold over shares that were asked to be computed again: what lies between the fold and the contractions is elementwise. */
+const askedFold = (isStop: (node: Node) => boolean, isView: (node: Node) => boolean, fold: Node, asked: ReadonlySet<Node>): Softmax | undefined => {
+  for (const shares of fold.inputs) {
+    if (!asked.has(shares)) continue;
+    const scored = above([shares], (node) => isStop(node) || isContraction(node) || isReduction(node));
+    const contractions = [...new Set([...scored, ...(isContraction(shares) && !isStop(shares) ? [fold] : [])].flatMap((node) => node.inputs.filter((input) => isContraction(input) && !isStop(input))))];
+    if (contractions.some((contraction) => isAsked(contraction, isView))) return { scored, contractions, asked: true };
+  }
+  return undefined;
+};
+
 /** The nodes of an attention whose scores come from the contractions `scores`, and whose weights and values meet in `einsum`. */
-const regionOf = ({ facts, options, stored }: StreamSite, einsum: Node, { scored }: Softmax, scores: readonly Node[]): StreamRegion | string => {
-  const { usersOf } = facts, isStop = (node: Node): boolean => isLeaf(node) || stored(node);
+const regionOf = ({ facts, options, stored }: StreamSite, einsum: Node, { scored, asked = false }: Softmax, scores: readonly Node[]): StreamRegion | string => {
+  const { usersOf } = facts, isStop = (node: Node): boolean => isLeaf(node) || stored(node) || (asked && isReduction(node));
   const isView = (node: Node): boolean => definitionOf(node.op, options.table).traits.view;
   const between = (node: Node, ends: ReadonlySet<Node>, memo: Map<Node, boolean>): boolean => {
     const known = memo.get(node);
@@ -86,13 +116,16 @@ const isCostly = (node: Node): boolean => node.op === 'sum' || node.op === 'redu
 export interface StreamSite {
   readonly facts: Facts;
   readonly options: FusionOptions;
+  /** See `askedIn`. */
+  readonly asked: ReadonlySet<Node>;
   /** Decided to be in memory. */
   readonly stored: (node: Node) => boolean;
 }
 
 /** The streamed kernel around `einsum`, whose result goes into the kernel of `root`; a string says why there is none; undefined: no softmax. */
 export const streamRegion = (site: StreamSite, einsum: Node, root: Node): StreamRegion | string | undefined => {
-  const softmax = softmaxOf((node) => isLeaf(node) || site.stored(node), einsum);
+  const isStop = (node: Node): boolean => isLeaf(node) || site.stored(node), isView = (node: Node): boolean => definitionOf(node.op, site.options.table).traits.view;
+  const softmax = askedFold(isStop, isView, einsum, site.asked) ?? (isContraction(einsum) ? softmaxOf(isStop, einsum) : undefined);
   if (softmax === undefined) return undefined;
   const { contractions } = softmax;
   // all of them inside; where that cannot be, one of them, and the others in memory

@@ -101,13 +101,15 @@ const fitBindings = (graph: Graph, { table, schedule, profile, fusion }: PlanOpt
   for (;;) {
     const plan = planFusion(graph, { table, schedule, forced, bindings: most, enabled: fusion });
     const stored = (node: Node): boolean => isLeaf(node) || plan.reasons.has(node);
-    const tooMany = plan.roots.find((root) => kernelNodes(root, stored).reads.length + 1 > most);
-    if (tooMany === undefined) return plan;
-    const split = splitPoint(tooMany, stored, most);
-    if (split === undefined) {
-      return { kind: 'limit', message: `${tooMany.op} ${tooMany.scope} reads ${kernelNodes(tooMany, stored).reads.length} tensors, more than the adapter's maxStorageBuffersPerShaderStage of ${most} allows` };
+    const tooMany = plan.roots.filter((root) => kernelNodes(root, stored).reads.length + 1 > most);
+    if (tooMany.length === 0) return plan;
+    for (const root of tooMany) {
+      const split = splitPoint(root, stored, most);
+      if (split === undefined) {
+        return { kind: 'limit', message: `${root.op} ${root.scope} reads ${kernelNodes(root, stored).reads.length} tensors, more than the adapter's maxStorageBuffersPerShaderStage of ${most} allows` };
+      }
+      forced.set(split, `the adapter binds at most ${most} storage buffers`);
     }
-    forced.set(split, `the adapter binds at most ${most} storage buffers`);
   }
 };
 

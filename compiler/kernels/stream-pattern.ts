@@ -3,6 +3,9 @@
  *
  * Attention is the case with two such sums, `Σ e` and `Σ e · v`. The score may be any expression of queries and keys whose inner products
  * separate into a factor of the row and a factor of the key: scale, bias, mask, soft cap, norms and rotations are part of it.
+ *
+ * Without a maximum of its own, one sum (or maximum) over keys of `share · weight`, where the share is made of inner products: the backward
+ * pass of attention, whose shares are known from the statistics of the rows, and those statistics themselves.
  */
 import { type Index, ofVariable, type Variable } from '../../dsl/scalar/index-expression.ts';
 import { canonical, ofProduct, productOf, pulledOut, splitProduct } from '../../dsl/scalar/product.ts';
@@ -36,7 +39,10 @@ export interface KeyValue {
 export interface Stream {
   /** The result, over locals: one for each sum, and one for the maximum. */
   readonly around: Scalar;
-  readonly maximum: number;
+  /** The local of the running maximum; undefined where there is none, and `score` is the share of a key itself. */
+  readonly maximum: number | undefined;
+  /** How keys are folded where there is no running maximum. */
+  readonly fold: S.Monoid;
   readonly sums: readonly StreamedSum[];
   readonly keys: readonly Variable[];
   /** The score of a row and a key, over locals for inner products and values of keys. */
@@ -149,7 +155,7 @@ const findStream = ({ axes, value }: TensorExpression): Stream | NoStream => {
   const whole = canonical(value);
   const maxima = reductionsIn(whole).filter((r) => r.monoid === 'max' && r.type === 'f32' && r.over.length > 0);
   const maximum = maxima.find((r) => subexpressions(whole).some((part) => part.kind === 'unary' && part.op === 'exp' && part.a.kind === 'binary' && part.a.op === 'sub' && part.a.b.key === r.key));
-  if (maximum === undefined) return 'there is no softmax';
+  if (maximum === undefined) return findFold(axes, whole);
   const fresh = localSupply(), keys = maximum.over;
   const summed = sumsOf(whole, maximum, fresh);
   if (typeof summed === 'string') return summed;
@@ -168,8 +174,38 @@ const findStream = ({ axes, value }: TensorExpression): Stream | NoStream => {
   if (typeof values === 'string') return values;
   const names = new Map(values.map(({ key, local, value: v }) => [key, S.local(local, v.type)]));
   return {
-    around, maximum: top.local, sums: summed.sums.map((s) => ({ ...s, weight: s.weight && replaced(s.weight, names) })), keys,
+    around, maximum: top.local, fold: 'sum', sums: summed.sums.map((s) => ({ ...s, weight: s.weight && replaced(s.weight, names) })), keys,
     score: replaced(scored, names), products: parts.products.map((p) => ({ ...p, key: replaced(p.key, names) })), keyValues: values.map(({ local, value: v }) => ({ local, value: v })),
+    rows, column: column[0], batch: axes.filter((axis) => !rows.includes(axis) && !column.includes(axis)),
+  };
+};
+
+/** A single fold over keys whose share holds inner products of rows and keys. */
+const findFold = (axes: readonly Variable[], whole: Scalar): Stream | NoStream => {
+  const folds = outermostReductions(whole), [fold, ...others] = folds;
+  if (fold === undefined || others.length > 0 || fold.type !== 'f32' || fold.over.length === 0) return 'there is no softmax';
+  const keys = fold.over, hasProduct = (e: Scalar): boolean => outermostReductions(e).some((r) => reads(r, keys) && wide(axes).some((axis) => freeVariables(r).has(axis.id)));
+  const parts = fold.monoid === 'sum' ? productOf(fold.body) : { over: [fold.body], under: [] }, { inside, outside } = splitProduct(parts, keys);
+  const core = inside.over.filter(hasProduct);
+  if (core.length === 0) return 'there is no softmax';
+  const ofCore = (axis: Variable): boolean => core.some((factor) => freeVariables(factor).has(axis.id));
+  const column = wide(axes).filter((axis) => !ofCore(axis) && inside.over.some((factor) => freeVariables(factor).has(axis.id)));
+  const weights = inside.over.filter((factor) => !core.includes(factor) && reads(factor, column)), shares = inside.over.filter((factor) => !weights.includes(factor));
+  if (column.length > 1) return 'the values have several axes of their own';
+  if (inside.under.some((factor) => reads(factor, column))) return 'the weights are divided by something of their column';
+  const fresh = localSupply(), found = productsOf(ofProduct({ over: shares, under: inside.under }), keys, fresh);
+  if (typeof found === 'string') return found;
+  const weight = weights.length === 0 ? undefined : ofProduct({ over: weights, under: [] }), ofKeys = [...found.products.map(({ key }) => key), ...(weight === undefined ? [] : [weight])];
+  const rows = wide(axes).filter((axis) => !column.includes(axis) && found.products.some(({ query }) => freeVariables(query).has(axis.id)) && !ofKeys.some((e) => freeVariables(e).has(axis.id)));
+  if (rows.length === 0) return 'every row has keys of its own';
+  const scored = pulledThrough(found.score);
+  const values = keyValuesOf([scored, ...ofKeys], keys, (id) => axes.some((axis) => axis.id === id && !rows.includes(axis) && !column.includes(axis)), fresh);
+  if (typeof values === 'string') return values;
+  const names = new Map(values.map(({ key, local, value: v }) => [key, S.local(local, v.type)])), result = fresh('f32');
+  return {
+    around: replaced(whole, new Map([[fold.key, ofProduct({ over: [result, ...outside.over], under: outside.under })]])), maximum: undefined, fold: fold.monoid,
+    sums: [{ local: result.local, weight: weight && replaced(weight, names) }], keys, score: replaced(scored, names),
+    products: found.products.map((p) => ({ ...p, key: replaced(p.key, names) })), keyValues: values.map(({ local, value: v }) => ({ local, value: v })),
     rows, column: column[0], batch: axes.filter((axis) => !rows.includes(axis) && !column.includes(axis)),
   };
 };

@@ -149,11 +149,11 @@ export const streamKernel = (expression: TensorExpression, stream: Stream, outpu
     const lanes = widthFor(depth.extent, 4);
     return Array.from({ length: depth.extent / lanes }, (_, i) => named(p, p.root, placed(p, widen(substitute(query, rowAt), depth.id, positionsOf(lanes, integer(i))), p.root)));
   });
-  const maximum = p.declare(p.root, f32(LOWEST));
+  const maximum = stream.maximum === undefined ? undefined : p.declare(p.root, f32(LOWEST));
   const accumulators: readonly Accumulator[] = sums.map((sum) => {
     const lanes = isColumn(sum, column) ? widthFor(column!.extent, 4) : 1;
     const count = isColumn(sum, column) ? column!.extent / lanes : 1;
-    return { sum, lanes, parts: Array.from({ length: count }, () => p.declare(p.root, S.splat(f32(0), lanes))) };
+    return { sum, lanes, parts: Array.from({ length: count }, () => p.declare(p.root, S.splat(f32(stream.fold === 'max' ? LOWEST : 0), lanes))) };
   });
 
   // tiles of keys
@@ -170,16 +170,41 @@ export const streamKernel = (expression: TensorExpression, stream: Stream, outpu
   const weightFragments = sums.map((sum) => (isColumn(sum, column) ? fragmentsOf(sum.weight!, column!) : undefined));
   loaded = staged ? meet(p, block) : mark(p, block);
 
+  const inTile = variable(tiles.keys), j = ofVariable(inTile);
+  const inner = new Map(products.map(({ local }, t) => [local, () => lanesSum(queries[t]!.map((q, i) => S.mul(q, keyFragments[t]!.at(j, i))).reduce(S.add))]));
+  const innerValues = (): ReadonlyMap<number, Scalar> => new Map([...inner].map(([local, value]) => [local, value()]));
+  const here = new Map([...rowAt, ...keyAt(site, tile, j)]);
+  const exists = S.indexBelow(plus(times(tile, tiles.keys), j), keyCount);
+  const scoreAt = (): Scalar => withLocals(withLocals(substitute(stream.score, here), innerValues()), valuesAt(j));
+  /** Adds the share of key `at` of the tile to every sum. */
+  const add = (adding: Block, e: Scalar, at: Index, there: ReadonlyMap<number, Index>): void => accumulators.forEach(({ sum, parts, lanes }, s) => {
+    const fragments = weightFragments[s];
+    const plain = sum.weight === undefined || fragments !== undefined ? undefined : withLocals(substitute(sum.weight, there), valuesAt(at));
+    parts.forEach((part, i) => {
+      const weight = fragments === undefined ? plain : fragments.at(at, i);
+      const term = weight === undefined ? e : S.mul(S.splat(e, lanes), placed(p, weight, adding));
+      assign(p, adding, part, stream.fold === 'max' ? S.max(part, term) : S.add(part, term));
+    });
+  });
+
+  if (maximum === undefined) {
+    // the share of a key is known at once
+    const adding = p.open(block, true, [inTile.id]);
+    const e = named(p, adding, placed(p, S.select(exists, scoreAt(), f32(stream.fold === 'max' ? LOWEST : 0)), adding));
+    add(adding, e, j, here);
+    p.push(block, { kind: 'for', variable: inTile, body: adding.statements });
+    p.push(p.root, { kind: 'for', variable: tileVariable, body: block.statements });
+    storeResult(site, expression, output, accumulators, undefined, S.indexBelow(rowNumber, rowCount));
+    return { tensors: accessesOf(p.root.statements, dtypes, output.tensor), thread: [group], lane, workgroupSize: [tiles.threads, 1, 1], body: p.root.statements };
+  }
+
   // scores of the tile, and the new maximum. Scores lie in workgroup memory, each thread's in a place of their own: drivers would unroll
   // loops over an array in registers until it is gone, which takes some of them a minute
-  const scores = newArray('workgroup', tiles.keys * tiles.threads, 1), inTile = variable(tiles.keys), j = ofVariable(inTile);
+  const scores = newArray('workgroup', tiles.keys * tiles.threads, 1);
   const placeOf = (key: Index): Index => plus(times(key, tiles.threads), ofVariable(lane));
   const highest = p.declare(block, maximum);
   const scoring = p.open(block, true, [inTile.id]);
-  const inner = new Map(products.map(({ local }, t) => [local, lanesSum(queries[t]!.map((q, i) => S.mul(q, keyFragments[t]!.at(j, i))).reduce(S.add))]));
-  const here = new Map([...rowAt, ...keyAt(site, tile, j)]);
-  const exists = S.indexBelow(plus(times(tile, tiles.keys), j), keyCount);
-  const score = S.select(exists, withLocals(withLocals(substitute(stream.score, here), inner), valuesAt(j)), f32(LOWEST));
+  const score = S.select(exists, scoreAt(), f32(LOWEST));
   const scoreNow = named(p, scoring, placed(p, score, scoring));
   p.push(scoring, { kind: 'put', array: scores, index: p.placeIndex(placeOf(j), scoring), value: scoreNow });
   assign(p, scoring, highest, S.max(highest, scoreNow));
@@ -192,16 +217,7 @@ export const streamKernel = (expression: TensorExpression, stream: Stream, outpu
   const scored = mark(p, block), again = variable(tiles.keys), k = ofVariable(again);
   const adding = p.open(block, true, [again.id]);
   const e = named(p, adding, S.exp(S.sub(S.element(scores, p.placeIndex(placeOf(k), adding), scored), highest)));
-  const there = new Map([...rowAt, ...keyAt(site, tile, k)]);
-  accumulators.forEach(({ sum, parts, lanes }, s) => {
-    const fragments = weightFragments[s];
-    const plain = sum.weight === undefined || fragments !== undefined ? undefined : withLocals(substitute(sum.weight, there), valuesAt(k));
-    parts.forEach((part, i) => {
-      const weight = fragments === undefined ? plain : fragments.at(k, i);
-      const term = weight === undefined ? e : S.mul(S.splat(e, lanes), placed(p, weight, adding));
-      assign(p, adding, part, S.add(part, term));
-    });
-  });
+  add(adding, e, k, new Map([...rowAt, ...keyAt(site, tile, k)]));
   p.push(block, { kind: 'for', variable: again, body: adding.statements });
   const range = keyRange(stream, { rowTile, threads: tiles.threads, rowCount, keysPerTile: tiles.keys, keyCount });
   p.push(p.root, { kind: 'for', variable: tileVariable, ...range, body: block.statements });
@@ -210,14 +226,14 @@ export const streamKernel = (expression: TensorExpression, stream: Stream, outpu
   return { tensors: accessesOf(p.root.statements, dtypes, output.tensor), thread: [group], lane, workgroupSize: [tiles.threads, 1, 1], body: p.root.statements };
 };
 
-const storeResult = ({ p, stream, rowAt }: Site, { axes }: TensorExpression, output: Output, accumulators: readonly Accumulator[], maximum: Scalar, inside: Scalar): void => {
+const storeResult = ({ p, stream, rowAt }: Site, { axes }: TensorExpression, output: Output, accumulators: readonly Accumulator[], maximum: Scalar | undefined, inside: Scalar): void => {
   const { column, around } = stream;
   const lanes = column === undefined ? 1 : widthFor(column.extent, 4);
   const target = inside.kind === 'constant' ? p.root : p.open(p.root, false);
   const positionAt = (at: Index): Index => output.index(axes.map((axis) => (axis === column ? at : rowAt.get(axis.id) ?? integer(0))));
   const neighbours = lanes > 1 && distance(positionAt(integer(0)), positionAt(integer(1))) === 1;
   for (let i = 0; i < (column === undefined ? 1 : column.extent / lanes); i++) {
-    const found = new Map<number, Scalar>([[stream.maximum, S.splat(maximum, lanes)],
+    const found = new Map<number, Scalar>([...(stream.maximum === undefined || maximum === undefined ? [] : [[stream.maximum, S.splat(maximum, lanes)] as const]),
       ...accumulators.map(({ sum, parts, lanes: own }) => [sum.local, own === lanes && parts.length > 1 ? parts[i]! : parts.length === 1 ? S.splat(parts[0]!, lanes) : parts[i]!] as const)]);
     const at = positionsOf(lanes, integer(i));
     const value = placed(p, widen(substitute(around, rowAt), column?.id ?? -1e9, at, found), target);

@@ -100,10 +100,13 @@ const simplify = (node: Node, context: PassContext): Node => {
   throw new Error(`invariant: the algebra rules do not end on ${node.op}`);
 };
 
+/** What asks to be computed again in a streamed kernel. */
+const asksForStream = (node: Node): boolean => node.op === 'again' && typeof node.attributes['key'] === 'string' && node.attributes['key'].startsWith('streamed');
+
 export const algebra: Pass = {
   name: 'algebra',
   run: (graph, context) => mapGraph(graph, (node, inputs) => {
     const rebuilt = inputs.every((x, i) => x === node.inputs[i]) ? node : apply(node.op, inputs, node.attributes);
-    return simplify(rebuilt, context);
+    return context.streams !== true && asksForStream(rebuilt) ? input(rebuilt) : simplify(rebuilt, context);
   }),
 };

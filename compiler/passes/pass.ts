@@ -8,6 +8,8 @@ export interface PassContext {
   readonly maxBindings: number;
   /** Weights of at least this many elements become int8; none when left out. */
   readonly packFrom?: number;
+  /** Whether kernels may stream: what asks to be computed again in a stream is kept instead where they may not. */
+  readonly streams?: boolean;
   readonly log?: (entry: { readonly pass: string; readonly rule: string; readonly before: string; readonly after: string }) => void;
 }
 

@@ -1,13 +1,14 @@
 /** Scaled dot product attention and the rotary embedding. */
 import type { DType } from '../dtype.ts';
-import type { Node } from '../graph/node.ts';
+import { apply } from '../graph/apply.ts';
+import { type Node, topological } from '../graph/node.ts';
 import { withRule } from '../gradient/custom.ts';
 import { pullback } from '../gradient/gradients.ts';
 import { constantNode, countNode, first, reshapeTo, ruled, sameDType, typed } from '../language/build.ts';
-import { add, le, mul, rsqrt, select, sub } from '../language/elementwise.ts';
+import { add, div, exp, le, mul, rsqrt, select, sub } from '../language/elementwise.ts';
 import { concat, slice, unsqueeze } from '../language/movement.ts';
 import { batchedProduct, matmul } from '../language/product.ts';
-import { sum } from '../language/reduction.ts';
+import { max, sum } from '../language/reduction.ts';
 import { iota } from '../language/source.ts';
 import { divideDim } from '../shape/dim.ts';
 import { attentionRule, batchedRule, maskRule, ropeRule, SIGNATURES } from '../shape/rules.ts';
@@ -71,25 +72,52 @@ const attend = (q: Node, k: Node, v: Node, { mask, causal = false, scale }: Atte
   const shape = batchedRule('attention', SIGNATURES.scores, [q.shape, k.shape]);
   return ruled([q, k], shape, (scoresShape) => {
     const factor = scale === undefined ? rsqrt(countNode(q.shape.slice(-1), q.dtype) as T<[]>) : (constantNode(scale, q.dtype) as T<[]>);
-    const scores = mul(batchedProduct(q, k, scoresShape, true) as Scores, factor);
+    const product = batchedProduct(q, k, scoresShape, true), scores = mul(product as Scores, factor);
     const seen = mask === undefined ? scores : select(mask as Allowed, scores, far(q.dtype));
     const past = causal ? select(causalMask(q, k), seen, far(q.dtype)) : seen;
-    return weighted(past, v as Values);
+    return q.dtype === 'f32' ? attended(q, k, contractionIn(product), past, v as Values) : matmul(softmax(past, -1), v as Values);
   });
 };
 
 /**
- * softmax(scores) v. In the backward pass sum(p dp) over the keys, which the softmax needs, is sum(y dy) over the channels of the result:
- * no second walk over the scores (Dao et al., FlashAttention, arXiv 2205.14135, appendix B).
+ * The same scores over operands that are kept apart from those of the forward pass: a compiler that streams computes them again in each
+ * kernel that reads them, another sees through it and has them once.
  */
-const weighted = (scores: Scores, v: Values): Node => {
-  const shares = softmax(scores, -1), y = matmul(shares, v);
-  return withRule(y, [scores, v], (cotangent) => {
-    const dy = cotangent as typeof y;
-    const [toShares, toValues] = pullback([y], [dy], [shares, v], { derive: y, recompute: () => undefined }) as [Scores, Values]; // in the order asked for
-    return [mul(shares, sub(toShares, sum(mul(y, dy), -1, true))), toValues];
+const anew = (scores: Node, product: Node, use: string): Scores => {
+  const images = new Map<Node, Node>([[product, apply(product.op, product.inputs.map((input) => apply('again', [input], { key: `streamed ${use}` })), product.attributes)]]);
+  for (const node of topological([scores])) {
+    if (images.has(node) || !node.inputs.some((input) => images.has(input))) continue;
+    images.set(node, apply(node.op, node.inputs.map((input) => images.get(input) ?? input), node.attributes));
+  }
+  return images.get(scores)! as Scores; // made of the product
+};
+
+/**
+ * softmax(scores) v, with a backward pass whose scores need not be in memory: shares are made again from the rows' maxima and sums, and what
+ * the softmax's gradient sums over the keys, p dp, is y dy summed over the channels of the result (Dao et al., FlashAttention, arXiv
+ * 2205.14135, appendix B). `product` is the contraction inside the scores.
+ */
+const attended = (q: Node, k: Node, product: Node, scores: Scores, v: Values): Node => {
+  const y = matmul(softmax(scores, -1), v);
+  return withRule(y, [q, k, v], (cotangent) => {
+    const dy = cotangent as typeof y, own = { recompute: () => undefined };
+    const maximum = max(anew(scores, product, 'maximum'), -1, true), sums = sum(exp(sub(anew(scores, product, 'sum'), maximum)), -1, true);
+    const sharesFor = (use: string): Scores => div(exp(sub(anew(scores, product, use), maximum)), sums);
+    const along = sum(mul(y, dy), -1, true);
+    /** The cotangent of the scores. */
+    const slopeFor = (use: string): Scores => {
+      const shares = sharesFor(use), [values, given] = [v, dy].map((x) => apply('again', [x], { key: `streamed ${use}` })) as [Values, typeof dy];
+      const result = matmul(shares, values), [toShares] = pullback([result], [given], [shares], { ...own, derive: result }) as [Scores];
+      return mul(shares, sub(toShares, along));
+    };
+    const [toQueries] = pullback([scores], [slopeFor('queries')], [q], own), [toKeys] = pullback([scores], [slopeFor('keys')], [k], own);
+    const shares = sharesFor('values'), result = matmul(shares, v), [toValues] = pullback([result], [dy], [v], { ...own, derive: result });
+    return [toQueries!, toKeys!, toValues!]; // one for each asked
   });
 };
+
+/** The contraction that a product is, or a view of. */
+const contractionIn = (product: Node): Node => (product.op === 'einsum' ? product : contractionIn(product.inputs[0]!));
 
 const causalMask = (q: Node, k: Node): Allowed => {
   const queries = iota(q.shape.at(-2) as 'query'); // as: the name of whatever dimension it is

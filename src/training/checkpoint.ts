@@ -185,8 +185,8 @@ const checkBytes = async (disk: Disk, path: string, { bytes, sha256 }: Written):
 const grouped = (arrays: NamedArrays): TrainingState['moments'] => {
   const moments: Record<string, Record<string, Float32Array>> = {};
   for (const [name, data] of Object.entries(arrays)) {
-    const [moment = '', parameter = ''] = [name.slice(0, name.indexOf('/')), name.slice(name.indexOf('/') + 1)];
-    (moments[moment] ??= {})[parameter] = data;
+    const slash = name.indexOf('/');
+    (moments[name.slice(0, slash)] ??= {})[name.slice(slash + 1)] = data;
   }
   return moments;
 };

@@ -34,7 +34,7 @@ describe('what is wrong is named with its path', () => {
     ['a patch that does not divide', { ...LEAST, model: { patch_size: 5 } }, 'data, model.patch_size: height 32 is not divisible by the patch size 5: try 30'],
     ['heads that do not divide', { ...LEAST, model: { num_groups: 3 } }, 'model: hidden_size 128 is not divisible by num_groups 3: change one of them'],
     ['parts that do not divide', { ...LEAST, accumulate: 10 }, 'accumulate: 10 parts do not divide a batch of 64; try 8'],
-    ['no data', { output: 'out' }, 'data.path: is missing: where the images are'],
+    ['no data', { output: 'out' }, 'data.path: is missing: where the images are: one folder for each class, the files of MNIST or Fashion-MNIST, or a pack'],
     ['warming up for ever', { ...LEAST, steps: 10, schedule: { warmup: 10 } }, 'schedule.warmup: 10 steps of warming up leave none of 10; use less'],
   ];
   test.each(cases)('%s', (_, given, message) => expect(problems(given)).toContain(message));

@@ -32,8 +32,10 @@ export const RUN_TABLE = {
     nerf_mlpratio: whole({ least: 1 }, { meaning: 'inner width of the neural field over its width', fallback: 2 }),
   }),
   data: section('the images', {
-    kind: choice(['idx', 'folder'], { meaning: 'idx: a folder with the files of MNIST or Fashion-MNIST, gzipped or not; folder: one folder of images for each class', fallback: 'folder' }),
-    path: text('folder', { meaning: 'where the images are', mayChange: true }),
+    path: text('path', { meaning: 'where the images are: one folder for each class, the files of MNIST or Fashion-MNIST, or a pack', mayChange: true }),
+    kind: choice(['auto', 'classes', 'idx', 'pack'], { meaning: 'what lies there; auto looks', fallback: 'auto' }),
+    label: choice(['class', 'attribute', 'both'], { meaning: 'packs: which label the model learns; both: a class for each pair', fallback: 'class' }),
+    heldOut: choice(['without', 'only', 'with'], { meaning: 'packs: what becomes of images that were held out', fallback: 'without' }),
     height: whole({ least: 1 }, { meaning: 'height of an image as it is trained on', unit: 'pixels', fallback: 32 }),
     width: whole({ least: 1 }, { meaning: 'width of an image as it is trained on', unit: 'pixels', fallback: 32 }),
     flip: truth({ meaning: 'mirror every second image from left to right', fallback: false }),

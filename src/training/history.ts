@@ -4,18 +4,18 @@ import type { StepReport } from './trainer-types.ts';
 /** How much of the last value a smoothed loss keeps after a step: about the last fifty steps count. */
 const DECAY = 0.98;
 
-/** Exponential means, corrected for their start as Adam's are, so that the first value is the first loss. */
+/** Exponential means. At the start the window grows with the steps, so that the first value is the first loss and a steep start is followed. */
 export const smoothed = (losses: readonly number[], decay = DECAY): readonly number[] => {
-  let [mean, weight] = [0, 0];
-  return losses.map((loss) => {
-    mean = decay * mean + (1 - decay) * loss;
-    weight = decay * weight + (1 - decay);
-    return mean / weight;
+  let mean = 0;
+  return losses.map((loss, i) => {
+    const kept = Math.min(decay, i / (i + 9));
+    mean = kept * mean + (1 - kept) * loss;
+    return mean;
   });
 };
 
 /** The smoothed loss now. */
-export const currentLoss = (reports: readonly StepReport[]): number | undefined => smoothed(reports.slice(-400).map(({ loss }) => loss)).at(-1);
+export const currentLoss = (reports: readonly StepReport[]): number | undefined => smoothed(reports.slice(-2000).map(({ loss }) => loss)).at(-1);
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 

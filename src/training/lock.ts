@@ -51,8 +51,8 @@ const isAlive = ({ pid, began }: Holder): boolean => {
 
 const holderIn = (text: string): Holder | undefined => {
   try {
-    const value = JSON.parse(text) as Partial<Holder> | null; // each field is checked
-    return typeof value?.pid === 'number' && typeof value.host === 'string' ? { pid: value.pid, host: value.host, began: String(value.began ?? ''), since: String(value.since ?? '') } : undefined;
+    const { pid, host, began, since } = (JSON.parse(text) ?? {}) as Partial<Record<keyof Holder, unknown>>; // each field is checked
+    return typeof pid === 'number' && typeof host === 'string' && typeof began === 'string' && typeof since === 'string' ? { pid, host, began, since } : undefined;
   } catch {
     return undefined;
   }

@@ -52,7 +52,7 @@ export const STARTING_POINTS = {
       'model.hidden_size': 256,
       'model.num_blocks': 10,
       'model.num_cond_blocks': 8,
-      'data.kind': 'folder',
+      'data.kind': 'classes',
       'data.path': 'data/mine',
       'data.height': 64,
       'data.width': 64,

@@ -33,6 +33,8 @@ export interface RunNow {
   readonly step: number;
   readonly seconds: number;
   readonly history: readonly StepReport[];
+  /** The last checkpoint on the disk. */
+  readonly checkpoint: string | undefined;
   /** A PNG, where it was time for samples. */
   readonly sheet?: Uint8Array;
 }
@@ -209,7 +211,8 @@ const keepState = async (request: RunRequest, progress: Progress, trainer: Train
     if (E.isRight(written)) reached(progress, written.right);
     else view.note(couldNotSave(progress, written.left, `The run goes on and tries again after ${config.intervals.checkpoint} steps.`));
   }
-  if (due.sample) await show(request, progress, state);
+  const sheet = due.sample ? await sheetOf(request, progress, state) : undefined;
+  await show(request, progress, sheet);
 };
 
 const reached = (progress: Progress, path: string): void => {
@@ -220,14 +223,16 @@ const reached = (progress: Progress, path: string): void => {
 const couldNotSave = ({ step, path }: Progress, { message }: FileError, next: string): string =>
   `step ${step} could not be saved: ${message}. ${path === undefined ? 'There is no earlier checkpoint' : `The last good checkpoint is ${path}`}. ${next}`;
 
-/** Draws samples; a device that is lost ends the stretch, whatever else goes wrong is told. */
-const show = async ({ parts, view }: RunRequest, progress: Progress, { ema, parameters }: TrainingState): Promise<void> => {
+/** Samples; a device that is lost ends the stretch, whatever else goes wrong is told. */
+const sheetOf = async ({ parts, view }: RunRequest, progress: Progress, { ema, parameters }: TrainingState): Promise<Uint8Array | undefined> => {
   const sheet = await parts.drawSheet(Object.keys(ema).length > 0 ? ema : parameters)();
-  if (E.isLeft(sheet) && sheet.left.kind === 'lost') throw new Stopped(sheet.left);
-  if (E.isLeft(sheet)) view.note(`no samples at step ${progress.step}: ${sheet.left.message}`);
-  const { step, seconds, history } = progress;
-  await tolerantly(view, 'the report', () => parts.outputs.show({ step, seconds, history, ...(E.isRight(sheet) && { sheet: sheet.right }) }));
+  if (E.isRight(sheet)) return sheet.right;
+  if (sheet.left.kind === 'lost') throw new Stopped(sheet.left);
+  view.note(`no samples at step ${progress.step}: ${sheet.left.message}`);
 };
+
+const show = ({ parts, view }: RunRequest, { step, seconds, history, path: checkpoint }: Progress, sheet: Uint8Array | undefined): Promise<void> =>
+  tolerantly(view, 'the report', () => parts.outputs.show({ step, seconds, history, checkpoint, ...(sheet !== undefined && { sheet }) }));
 
 /** What is known of a loss that is no number. */
 const diverged = async (request: RunRequest, progress: Progress, { step, loss }: StepReport): Promise<Ending> =>
@@ -242,6 +247,7 @@ const ended = async (request: RunRequest, progress: Progress, trainer: Trainer):
   const written = await parts.store.save(progress.saved)();
   if (E.isLeft(written)) return { kind: 'failed', message: couldNotSave(progress, written.left, 'Free some space, and resume from there.') };
   reached(progress, written.right);
+  await show(request, progress, undefined);
   return { kind };
 };
 

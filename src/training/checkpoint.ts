@@ -165,10 +165,10 @@ const openedFile = async (path: string): Promise<TensorFile> => {
   return file.right;
 };
 
-const arraysIn = async (path: string): Promise<Record<string, Float32Array>> => {
+const arraysIn = async (path: string): Promise<Record<string, Float32Array<ArrayBuffer>>> => {
   const file = await openedFile(path);
   try {
-    const arrays: Record<string, Float32Array> = {};
+    const arrays: Record<string, Float32Array<ArrayBuffer>> = {};
     for (const name of file.tensors.keys()) arrays[name] = await readFloat32(file, name);
     return arrays;
   } finally {
@@ -183,7 +183,7 @@ const checkBytes = async (disk: Disk, path: string, { bytes, sha256 }: Written):
 };
 
 const grouped = (arrays: NamedArrays): TrainingState['moments'] => {
-  const moments: Record<string, Record<string, Float32Array>> = {};
+  const moments: Record<string, Record<string, Float32Array<ArrayBuffer>>> = {};
   for (const [name, data] of Object.entries(arrays)) {
     const slash = name.indexOf('/');
     (moments[name.slice(0, slash)] ??= {})[name.slice(slash + 1)] = data;

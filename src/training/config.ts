@@ -40,7 +40,7 @@ export const RUN_TABLE = {
     width: whole({ least: 1 }, { meaning: 'width of an image as it is trained on', unit: 'pixels', fallback: 32 }),
     flip: truth({ meaning: 'mirror every second image from left to right', fallback: false }),
     strict: truth({ meaning: 'a damaged image stops the run; false names and skips it', fallback: false }),
-    workers: whole({ least: 0, most: 64 }, { meaning: 'threads that decode ahead of the device', unit: 'threads', fallback: 2, mayChange: true }),
+    workers: whole({ least: 1, most: 64 }, { meaning: 'threads that decode ahead of the device', unit: 'threads', fallback: 2, mayChange: true }),
     ahead: whole({ least: 1 }, { meaning: 'batches kept ready', unit: 'batches', fallback: 4, mayChange: true }),
   }),
   loss: section('flow matching', {

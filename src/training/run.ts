@@ -100,6 +100,8 @@ const need = async <A>(task: TaskEither<RunFailure, A>): Promise<A> => {
 const MOST_LOSSES = 3;
 /** A person should see a slow step soon: milliseconds between two looks at the loss, where `log` steps take longer. */
 const PATIENCE = 2000;
+/** Steps between two looks at most; their losses wait on the device. */
+const MOST_UNSEEN = 500;
 
 /** What is to be done after a step. */
 const dueAfter = (step: number, { intervals: { log, sample, checkpoint }, steps }: RunConfig) => {
@@ -182,7 +184,7 @@ const makeWatch = (progress: Progress) => {
     isTime: (): boolean => progress.step - last.step >= pace,
     looked: (): void => {
       const now = performance.now(), perStep = (now - last.time) / Math.max(1, progress.step - last.step);
-      pace = Math.max(1, Math.floor(PATIENCE / Math.max(perStep, 1e-3)));
+      pace = Math.max(1, Math.min(MOST_UNSEEN, Math.floor(PATIENCE / Math.max(perStep, 1e-3))));
       last = { step: progress.step, time: now };
       progress.seconds = from + (now - begun) / 1000;
     },

@@ -1,5 +1,6 @@
 /** What the loop of a run asks of a trainer: data in, steps done, state out. Everything is plain arrays, so a run can move between devices. */
 import type { TaskEither } from 'fp-ts/TaskEither';
+import type { StepReport as DeviceReport, TrainingState as DeviceState } from './trainer.ts';
 
 /** One micro-batch. */
 export interface TrainingBatch {
@@ -14,26 +15,17 @@ export interface TrainingBatch {
 }
 
 /** Numbers of the parameters, by their official names. */
-export type NamedArrays = Readonly<Record<string, Float32Array>>;
+export type NamedArrays = Readonly<Record<string, Float32Array<ArrayBuffer>>>;
 
 /** Everything that a run continues from. */
-export interface TrainingState {
-  /** Optimiser steps done. */
-  readonly step: number;
-  readonly parameters: NamedArrays;
-  readonly ema: NamedArrays;
-  /** `m`, `v`, `momentum`: by parameter. */
-  readonly moments: Readonly<Record<string, NamedArrays>>;
+export interface TrainingState extends DeviceState {
   /** Of mixed precision. */
   readonly lossScale?: number;
   readonly goodSteps?: number;
 }
 
 /** What is known of a step once it was read back. */
-export interface StepReport {
-  readonly step: number;
-  readonly loss: number;
-  readonly gradientNorm: number;
+export interface StepReport extends DeviceReport {
   readonly learningRate: number;
 }
 

@@ -43,7 +43,11 @@ export type Recipe = Readonly<Record<string, unknown>>;
 
 const WIDTH = 40;
 
-const aboutField = ({ meaning, unit, expected }: Field<unknown>): string => `${meaning}${unit === undefined || meaning.includes(unit) ? '' : ` (${unit})`}. ${expected[0]!.toUpperCase()}${expected.slice(1)}`;
+/** What goes without saying is not said. */
+const EXPECTED_ANYWAY = /^(a (whole )?number( of at least [01])?|folder|path|true or false)$/;
+
+const aboutField = ({ meaning, unit, expected }: Field<unknown>): string =>
+  `${meaning}${unit === undefined || meaning.includes(unit) ? '' : ` (${unit})`}${EXPECTED_ANYWAY.test(expected) ? '' : `. ${expected[0]!.toUpperCase()}${expected.slice(1)}`}`; // expectations are texts
 
 const line = (indent: string, key: string, value: unknown, field: Field<unknown>, isLast: boolean): string =>
   `${`${indent}${JSON.stringify(key)}: ${JSON.stringify(value)}${isLast ? '' : ','}`.padEnd(WIDTH)} // ${aboutField(field)}`;

@@ -194,6 +194,7 @@ const makeWatch = (progress: Progress) => {
 /** Reads the losses back, writes and shows them; the first one that is no number, if there is one. */
 const look = async ({ parts, view, config }: RunRequest, progress: Progress, trainer: Trainer): Promise<StepReport | undefined> => {
   const reports = await need(trainer.report());
+  if (reports.length === 0) return undefined;
   const bad = reports.find(({ loss }) => !Number.isFinite(loss));
   const good = bad === undefined ? reports : reports.filter(({ step }) => step < bad.step);
   progress.history.push(...good);

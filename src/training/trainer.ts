@@ -154,7 +154,7 @@ const open = async (backend: Backend, options: TrainerOptions): Promise<Trainer>
     const { graph: normOf, sizes: rows } = normGraph(layout.length), norm = await loaded('norm', normOf, rows(layout));
     const updates = new Map<number, Executable>(), sums = new Map<number, Executable>();
     for (const { elements } of layout) {
-      if (!updates.has(elements)) updates.set(elements, await loaded('optimiser', optimizer.graph, { n: elements }, true));
+      if (!updates.has(elements)) updates.set(elements, await loaded('optimiser', optimizer.graph, { n: elements, k: optimizer.hyper(1).length }, true));
       if (accumulate > 1 && !sums.has(elements)) sums.set(elements, await loaded('accumulation', accumulateGraph(), { n: elements }, true));
     }
     return running({ backend, options, accumulate, places, targets, parameters, averages, log, gradient, norm, updates, sums, notes: plan.notes, dispose: () => held.toReversed().forEach((one) => one.dispose()) });

@@ -32,8 +32,8 @@ export const optional = <A>(reader: Reader<A>, help: string): Option<A | undefin
 export const withDefault = <A>(reader: Reader<A>, value: A, help: string): Option<A> => ({ help, reader, fallback: { value } });
 /** An option that may be given any number of times. */
 export const repeated = <A>(reader: Reader<A>, help: string): Option<readonly A[]> =>
-  // as: `parseArguments` reads each text by itself and collects the values
-  ({ help, reader: reader as unknown as Reader<readonly A[]>, fallback: { value: [] }, repeats: true });
+  // the reader is that of one value: `parseArguments` collects them
+  ({ help, reader, fallback: { value: [] }, repeats: true });
 export const required = <A>(reader: Reader<A>, help: string): Option<A> => ({ help, reader });
 export const flag = (help: string): Option<boolean> => ({ help, reader: undefined, fallback: { value: false } });
 

@@ -168,7 +168,7 @@ describe('a run on the adapter', () => {
       isWatched = true;
       const timer = setInterval(() => {
         void nodeDisk.list(join(folder, name)).then((names) => {
-          if (!names.some((each) => /^step-/.test(each)) || child.killed) return;
+          if (!names.some((each) => each.startsWith('step-')) || child.killed) return;
           clearInterval(timer); // a second Ctrl-C would end it at once
           child.kill(signal);
         });

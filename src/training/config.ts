@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import * as E from 'fp-ts/Either';
 import { configMistakes, type ImageSize, sizeMistakes } from '../../models/pixnerd/config.ts';
+import { LOSS_WEIGHTS } from '../../models/training/loss.ts';
 import { suggestion } from '../cli/suggest.ts';
 import { bytes, choice, type Field, isSection, number, orNone, section, type Section, showValue, type Table, text, truth, type ValuesOf, whole } from './fields.ts';
 
@@ -44,7 +45,7 @@ export const RUN_TABLE = {
     ahead: whole({ least: 1 }, { meaning: 'batches kept ready', unit: 'batches', fallback: 4, mayChange: true }),
   }),
   loss: section('flow matching', {
-    weight: choice(['constant', 'snr', 'inverse_sigma', 'minsnr', 'maxsnr'], { meaning: 'how the error at a time counts', fallback: 'constant' }),
+    weight: choice(LOSS_WEIGHTS, { meaning: 'how the error at a time counts', fallback: 'constant' }),
     scheduler: choice(['linear', 'gvp', 'const'], { meaning: 'the way from noise to image', fallback: 'linear' }),
     time: choice(['lognormal', 'uniform'], { meaning: 'how times are drawn; lognormal: mostly between noise and image', fallback: 'lognormal' }),
     timeshift: number({ above: 0 }, { meaning: 'above 1 more times lie at the noisy end', fallback: 1 }),
@@ -61,9 +62,9 @@ export const RUN_TABLE = {
     nesterov: truth({ meaning: 'sgd: look ahead along the momentum', fallback: false }),
   }),
   schedule: section('the learning rate over time', {
-    kind: choice(['constant', 'cosine'], { meaning: 'after warming up: stay, or sink like a cosine until the last step', fallback: 'constant' }),
+    kind: choice(['constant', 'cosine', 'linear'], { meaning: 'after warming up: stay, or sink until the last step, along half a cosine or a line', fallback: 'constant' }),
     warmup: whole({ least: 0 }, { meaning: 'steps in which the rate grows from 0', unit: 'steps', fallback: 0 }),
-    floor: number({ least: 0, most: 1 }, { meaning: 'cosine: where it ends, as a share of the learning rate', fallback: 0 }),
+    floor: number({ least: 0, most: 1 }, { meaning: 'where a rate that sinks ends, as a share of the learning rate', fallback: 0 }),
   }),
   intervals: section('what happens every so many steps', {
     log: whole({ least: 1 }, { meaning: 'the loss is read back and written to metrics.jsonl; slow steps are shown one by one', unit: 'steps', fallback: 10, mayChange: true }),

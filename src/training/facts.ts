@@ -28,6 +28,6 @@ export const describeModel = ({ model }: RunConfig): string =>
 /** `AdamW 1e-3, cosine to 5 % after 50 steps of warming up`. */
 export const describeOptimizer = ({ optimizer, schedule }: RunConfig): string => {
   const rate = Number(optimizer.learningRate.toPrecision(4)), kind = optimizer.kind === 'adamw' ? 'AdamW' : 'SGD';
-  const course = schedule.kind === 'cosine' ? `cosine to ${100 * schedule.floor} %` : 'constant';
+  const course = schedule.kind === 'constant' ? 'constant' : `${schedule.kind === 'cosine' ? 'cosine' : 'line'} to ${100 * schedule.floor} %`;
   return `${kind} ${rate}, ${course}${schedule.warmup > 0 ? `, ${schedule.warmup} steps of warming up` : ''}`;
 };

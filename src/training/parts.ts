@@ -6,7 +6,7 @@
 import * as E from 'fp-ts/Either';
 import * as TE from 'fp-ts/TaskEither';
 import type { TaskEither } from 'fp-ts/TaskEither';
-import type { Backend, BackendError } from '../backend/backend.ts';
+import type { Backend, BackendError, Inputs } from '../backend/backend.ts';
 import { openBackend } from '../backend/open.ts';
 import { VERSION } from '../cli/version.ts';
 import type { DataError, Dataset, DataOptions } from '../data/dataset.ts';
@@ -96,12 +96,12 @@ const trainerOn = ({ current, watched }: DeviceHolder, config: RunConfig, mathem
   (state: TrainingState): TaskEither<RunFailure, Trainer & { readonly notes: readonly string[] }> => watched(async () => {
     const backend = await current()();
     if (E.isLeft(backend)) return backend;
-    const { graph, sizes, shapes, optimizer, learningRate, inputs } = mathematics;
+    const { graph, sizes, shapes, optimizer, learningRate } = mathematics;
     const budget = config.budget === null ? {} : { budget: config.budget };
     const opened = await mapped(openTrainer(backend.right, { graph, sizes, shapes, optimizer, accumulate: config.accumulate, state, ...budget, ...(onCompiled && { onCompiled }) }))();
     return E.map((trainer: DeviceTrainer): Trainer & { readonly notes: readonly string[] } => ({
       notes: trainer.notes,
-      step: (batches) => watched(mapped(trainer.step(batches.map(inputs)))),
+      step: (batches) => watched(mapped(trainer.step(batches.map((batch): Inputs => ({ ...batch }))))),
       report: () => watched(TE.map((reports: readonly DeviceReport[]) => reports.map((report) => ({ ...report, learningRate: learningRate(report.step) })))(mapped(trainer.report()))),
       state: () => watched(mapped(trainer.state())),
       dispose: trainer.dispose,
@@ -112,7 +112,7 @@ const trainerOn = ({ current, watched }: DeviceHolder, config: RunConfig, mathem
 const batchesOf = (dataset: Dataset, { batch, seed, data: { flip, ahead } }: RunConfig, mathematics: RunMathematics) => (firstStep: number): TaskEither<RunFailure, BatchSource> => async () => {
   const loader = openLoader(dataset, { batch, seed, firstStep, flip, ahead });
   return E.right({
-    next: () => TE.bimap(ofData, ({ step, x, labels }: Batch) => mathematics.batches(step + 1, x, labels))(loader.next()),
+    next: () => TE.bimap(ofData, ({ step, x, labels }: Batch) => mathematics.batches(step, x, labels))(loader.next()),
     close: loader.close,
   });
 };
@@ -121,10 +121,10 @@ const batchesOf = (dataset: Dataset, { batch, seed, data: { flip, ahead } }: Run
 const CLASS_TABLE = 'y_embedder.embedding_table.weight';
 
 /** The weights of a checkpoint where they fit, with the first weights for classes that are new. */
-const weightsFrom = (path: string, { shapes, initial }: RunMathematics, onNote: (line: string) => void): TaskEither<RunFailure, NamedArrays> => async () => {
+const weightsFrom = (path: string, { shapes, firstWeights }: RunMathematics, onNote: (line: string) => void): TaskEither<RunFailure, NamedArrays> => async () => {
   const opened = await openWeights(path)();
   if (E.isLeft(opened)) return E.left(failure('data', opened.left.message));
-  const weights = opened.right, fresh = initial(), problems: string[] = [], made: Record<string, Float32Array<ArrayBuffer>> = {};
+  const weights = opened.right, fresh = firstWeights(), problems: string[] = [], made: Record<string, Float32Array<ArrayBuffer>> = {};
   try {
     for (const [name, shape] of Object.entries(shapes)) {
       const found = weights.info(name), got = found && showShape(found.shape);
@@ -149,6 +149,7 @@ const countOf = (shape: readonly number[]): number => shape.reduce((product, siz
 
 /** Opens the data and the device of a run. Errors: the data, where they contradict the configuration, the adapter. */
 export const openRun = (config: RunConfig, options: OpenOptions): TaskEither<RunFailure, OpenedRun> => async () => {
+  if (config.precision === 'mixed') return E.left(failure('other', 'precision: "mixed" cannot be trained with yet; use "f32"'));
   const opened = await openDataset(dataOptions(config, options))();
   if (E.isLeft(opened)) return E.left(ofData(opened.left));
   const dataset = opened.right, mistakes = dataMistakes(config, dataset), device = makeDevice(options.adapter);
@@ -183,7 +184,7 @@ export const openRun = (config: RunConfig, options: OpenOptions): TaskEither<Run
     },
     notes: [backend.right.notice, ...dataset.notes],
     firstState: (from) => async () => {
-      const first = from === undefined ? E.right(mathematics.initial()) : await weightsFrom(from, mathematics, options.onNote)();
+      const first = from === undefined ? E.right(mathematics.firstWeights()) : await weightsFrom(from, mathematics, options.onNote)();
       return E.map((parameters: NamedArrays): TrainingState => ({ step: 0, parameters, ema: parameters, moments: Object.fromEntries(optimizer.states.map((name) => [name, {}])) }))(first);
     },
     close: async () => {

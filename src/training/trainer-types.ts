@@ -5,13 +5,13 @@ import type { StepReport as DeviceReport, TrainingState as DeviceState } from '.
 /** One micro-batch. */
 export interface TrainingBatch {
   /** [B, C, H, W] in -1..1. */
-  readonly x: Float32Array;
+  readonly x: Float32Array<ArrayBuffer>;
   /** [B]: labels after dropping; the null class is the number of classes. */
-  readonly y: Int32Array;
+  readonly y: Int32Array<ArrayBuffer>;
   /** [B]: times after the shift. */
-  readonly t: Float32Array;
+  readonly t: Float32Array<ArrayBuffer>;
   /** [B, 2]: the Philox key of each sample's noise. */
-  readonly keys: Uint32Array;
+  readonly keys: Uint32Array<ArrayBuffer>;
 }
 
 /** Numbers of the parameters, by their official names. */

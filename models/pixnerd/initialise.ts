@@ -21,8 +21,8 @@ const drawn = (seed: number, name: string, count: number, make: (a: number, b: n
   const key = [seed >>> 0, hashOf(name)] as const, values = new Float32Array(count);
   for (let i = 0; i < count; i += 2) {
     const [a, b, c, d] = philox4x32([i >>> 1, Math.floor(seed / 2 ** 32) >>> 0, 0, 0], key);
-    values[i] = make(a!, b!);
-    if (i + 1 < count) values[i + 1] = make(c!, d!);
+    values[i] = make(a, b);
+    if (i + 1 < count) values[i + 1] = make(c, d);
   }
   return values;
 };

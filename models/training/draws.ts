@@ -34,9 +34,9 @@ const shifted = (t: number, shift: number): number => t / (t + (1 - t) * shift);
 export const drawOf = ({ seed, time, timeshift = 1, labelDrop }: DrawOptions, step: number, index: number): Draw => {
   const key: readonly [number, number] = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0], counter = [index >>> 0, step >>> 0, Math.floor(step / 2 ** 32) >>> 0] as const;
   const [a, b, c] = philox4x32([...counter, TIMES], key), [first, second] = philox4x32([...counter, NOISE], key);
-  const normal = Math.sqrt(-2 * Math.log((a! + 1) * WORD)) * Math.cos(2 * Math.PI * b! * WORD);
-  const raw = time === 'uniform' ? a! * WORD : 1 / (1 + Math.exp(-normal));
-  return { t: Math.fround(shifted(raw, timeshift)), dropped: c! * WORD < labelDrop, key: [first!, second!] };
+  const normal = Math.sqrt(-2 * Math.log((a + 1) * WORD)) * Math.cos(2 * Math.PI * b * WORD);
+  const raw = time === 'uniform' ? a * WORD : 1 / (1 + Math.exp(-normal));
+  return { t: Math.fround(shifted(raw, timeshift)), dropped: c * WORD < labelDrop, key: [first, second] };
 };
 
 /** The draws of images `from` .. `from + labels.length` of a step, as the training graph takes them. */

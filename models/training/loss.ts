@@ -50,7 +50,7 @@ export const noised = (x: Image, noise: Image, t: Times, scheduler: SchedulerNam
 export const flowMatchingLoss = (network: (x: Image, t: Times, y: T<['B'], 'i32'>) => Image, { scheduler = 'linear', weight = 'constant' }: LossOptions = {}) =>
   (x: Image, noise: Image, t: Times, y: T<['B'], 'i32'>): { readonly loss: T<[]>; readonly x_t: Image; readonly v: Image } => {
     const { x_t, target, alpha, sigma } = noised(x, noise, t, scheduler), v = network(x_t, t, y), factor = weightOf(weight, alpha, sigma);
-    const error = square(sub(v, target)), counted = factor === undefined ? error : mul(error, reshape(factor, ['B', 1, 1, 1]) as Each);
+    const error = square(sub(v, target)), counted = factor === undefined ? error : mul(error, reshape(factor, ['B', 1, 1, 1]));
     return { loss: mean(mean(mean(mean(counted, 3), 2), 1), 0), x_t, v };
   };
 

@@ -45,7 +45,7 @@ const CLIP_EPSILON = 1e-6;
 
 /** Numbers of a step by name, each in its place of `hyper`. */
 const hyperOf = <const Names extends readonly string[]>(names: Names): { readonly input: T<['k']>; readonly at: Readonly<Record<Names[number], Scalar>> } => {
-  const vector = input('hyper', ['k']) as T<['k']>;
+  const vector = input('hyper', ['k']);
   return { input: vector, at: Object.fromEntries(names.map((name, i) => [name, index(reshape(vector, ['k']), 0, i as 0)])) as Record<Names[number], Scalar> }; // one for each name
 };
 

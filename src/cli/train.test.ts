@@ -130,6 +130,7 @@ describe('a run on the adapter', () => {
       });
     });
     await writeImages(folder);
+    await writeConfig(folder);
   });
   afterAll(async () => {
     release();
@@ -144,7 +145,6 @@ describe('a run on the adapter', () => {
   const train = (name: string, ...more: readonly string[]): readonly string[] => ['train', join(folder, 'run.json'), '--set', `output=${join(folder, name)}`, ...more];
 
   test('to the end: checkpoints, metrics, report; the models load, and the loss is that of every step', async () => {
-    await writeConfig(folder);
     const ended = await cli.run(train('whole', '--set', 'intervals.sample=8', '--set', 'samples.steps=2', '--export', 'official'));
     const whole = join(folder, 'whole');
     expect(ended).toMatchObject({ code: 0, out: `${join(whole, 'step-000008')}\n${join(whole, 'official.safetensors')}\n` });
@@ -203,6 +203,13 @@ describe('a run on the adapter', () => {
     expect((await stopped('killed', 'SIGKILL')).code).toBe(null);
     expect(await readdir(run)).toContain('run.lock');
     expect((await expectSameBits('killed')).err).toMatch(/process \d+, which used .* is dead; its lock is taken over/);
+  });
+
+  test('a loss that is no number stops with the step, the last good checkpoint and the op', async () => {
+    const run = join(folder, 'wild');
+    const ended = await cli.run(train('wild', '--set', 'optimizer.learningRate=1e20', '--set', 'clip=null', '--set', 'intervals.checkpoint=1', '--set', 'intervals.log=1'));
+    expect(refusal(ended)).toMatch(new RegExp(`the loss of step \\d is (NaN|-?Infinity); the first bad value is element \\d+ of \\w+ \\[.*\n  The last good checkpoint is ${run}/step-00000\\d\\.`));
+    expect((await stateIn(run)).step).toBeGreaterThan(0);
   });
 
   test('a folder that was moved goes on where it is now', async () => {

@@ -11,6 +11,7 @@ import { lossPlot } from './loss-plot.ts';
 import { folderOutputs, metricsUpTo } from './outputs.ts';
 import { chosenSheets } from './report.ts';
 import { run, smallRun } from './test-run.ts';
+import type { Mishaps } from './test-trainer.ts';
 import type { StepReport } from './trainer-types.ts';
 
 const factsOf = (folder: string): RunFacts => ({
@@ -18,6 +19,13 @@ const factsOf = (folder: string): RunFacts => ({
   parameters: 1_234_567, images: 60_000, classes: ['coat', '<b>bag</b>'], device: 'a test', command: 'pixnerd train', version: '0', node: '20',
 });
 const reports = (count: number): readonly StepReport[] => Array.from({ length: count }, (_, i) => ({ step: i + 1, loss: 1 / (i + 1), gradientNorm: 1, learningRate: 1e-3 }));
+
+const interrupting = (controller: AbortController, at: number): Mishaps => ({
+  beforeStep: (step) => {
+    if (step === at) controller.abort();
+    return undefined;
+  },
+});
 
 describe('losses', () => {
   test('smoothing starts at the first one and keeps what is constant', () => {
@@ -62,7 +70,7 @@ test('the files of a run, and of a resumed one: every step once, sheets, a page 
     const png = encodePng({ width: 4, height: 4, channels: 1, data: new Uint8Array(16) });
     const parts = { outputs, drawSheet: () => async () => ({ _tag: 'Right' as const, right: png }) };
     const controller = new AbortController();
-    await run(facts.config, { parts, signal: controller.signal, mishaps: [{ beforeStep: (step) => void (step === 17 && controller.abort()) as undefined }] });
+    await run(facts.config, { parts, signal: controller.signal, mishaps: [interrupting(controller, 17)] });
     await writeFile(join(folder, 'model-card.md'), 'mine');
     await nodeDisk.append(join(folder, 'metrics.jsonl'), '{"step":18,"loss":1,"gradientNorm":1,"learningRate":1}\n{"st');
     await run(facts.config, { parts }, true);

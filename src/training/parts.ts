@@ -6,7 +6,7 @@
 import * as E from 'fp-ts/Either';
 import * as TE from 'fp-ts/TaskEither';
 import type { TaskEither } from 'fp-ts/TaskEither';
-import type { Backend, BackendError, Inputs } from '../backend/backend.ts';
+import type { Backend, BackendError, BackendTensor, Inputs } from '../backend/backend.ts';
 import { openBackend } from '../backend/open.ts';
 import { VERSION } from '../cli/version.ts';
 import type { DataError, Dataset, DataOptions } from '../data/dataset.ts';
@@ -18,12 +18,13 @@ import { checkpointStore } from './checkpoint.ts';
 import { dataMistakes, imageSizeOf, type RunConfig } from './config.ts';
 import { nodeDisk } from './disk.ts';
 import type { RunFacts } from './facts.ts';
+import { firstBadOp, showBadOp } from './first-bad.ts';
 import { mathematicsOf, type RunMathematics } from './mathematics.ts';
 import { folderOutputs } from './outputs.ts';
 import type { BatchSource, RunParts } from './run.ts';
 import { drawSheet } from './sheet.ts';
 import { openTrainer, type StepReport as DeviceReport, type Trainer as DeviceTrainer } from './trainer.ts';
-import type { NamedArrays, RunFailure, Trainer, TrainingState } from './trainer-types.ts';
+import type { NamedArrays, RunFailure, Trainer, TrainingBatch, TrainingState } from './trainer-types.ts';
 
 export interface OpenOptions {
   readonly adapter: string;
@@ -145,6 +146,26 @@ const weightsFrom = (path: string, { shapes, firstWeights }: RunMathematics, onN
   return problems.length === 0 ? E.right(made) : E.left(failure('data', `${path} does not fit the model of the configuration (model.*):${shown}${problems.length > 6 ? `\n    and ${problems.length - 6} more` : ''}`));
 };
 
+/** The first op of a step that gives no number, in words, looking at one micro-batch after the other. */
+const badOpOf = (backend: Backend, { graph, sizes, shapes }: RunMathematics, values: NamedArrays, batches: readonly TrainingBatch[]): TaskEither<BackendError, string> => async () => {
+  const parameters: Record<string, BackendTensor> = {};
+  try {
+    for (const [name, shape] of Object.entries(shapes)) {
+      const tensor = await backend.upload(shape, values[name]!)(); // a state has every parameter
+      if (E.isLeft(tensor)) return tensor;
+      parameters[name] = tensor.right;
+    }
+    for (const batch of batches) {
+      const found = await firstBadOp(backend, { graph, sizes, parameters, inputs: { ...batch } })();
+      if (E.isLeft(found)) return found;
+      if (found.right !== undefined) return E.right(showBadOp(found.right));
+    }
+    return E.right('no op: with these weights and this batch all are finite when computed one by one');
+  } finally {
+    for (const tensor of Object.values(parameters)) tensor.dispose();
+  }
+};
+
 const countOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 /** Opens the data and the device of a run. Errors: the data, where they contradict the configuration, the adapter. */
@@ -178,7 +199,10 @@ export const openRun = (config: RunConfig, options: OpenOptions): TaskEither<Run
         const current = await device.current()();
         return E.isLeft(current) ? current : mapped(drawSheet(current.right, config, weights))();
       }),
-      firstBadOp: () => async () => E.left(failure('other', 'this adapter cannot look into a step')),
+      firstBadOp: ({ parameters }, batches) => device.watched(async () => {
+        const current = await device.current()();
+        return E.isLeft(current) ? current : mapped(badOpOf(current.right, mathematics, parameters, batches))();
+      }),
       store: checkpointStore(config.output, nodeDisk, config.intervals.keep, { shapes, metadata }),
       outputs: folderOutputs(config.output, nodeDisk, () => facts),
     },

@@ -47,7 +47,7 @@ export interface RunParts {
   readonly openBatches: (firstStep: number) => TaskEither<RunFailure, BatchSource>;
   /** A sheet of samples as a PNG. */
   readonly drawSheet: (weights: NamedArrays) => TaskEither<RunFailure, Uint8Array>;
-  /** The first op that gives a number that is not finite in the step that begins with this state. */
+  /** The first op that gives a number that is not finite, in the step that begins with this state: a sentence. */
   readonly firstBadOp: (state: TrainingState, batches: readonly TrainingBatch[]) => TaskEither<RunFailure, string>;
   readonly store: CheckpointStore;
   readonly outputs: RunOutputs;
@@ -256,7 +256,7 @@ const ended = async (request: RunRequest, progress: Progress, trainer: Trainer):
 
 /** Repeats the steps up to the bad one, and asks which op it is. Undefined where that cannot be found out. */
 const diagnosed = async ({ parts, view, signal }: RunRequest, { state }: Checkpoint, bad: number): Promise<string | undefined> => {
-  view.note(`the loss of step ${bad} is no number; looking for the first op that gives none (repeating steps ${state.step + 1} to ${bad})`);
+  view.note(`the loss of step ${bad} is not finite; looking for the op where that begins (repeating steps ${state.step + 1} to ${bad})`);
   try {
     const batches = await need(parts.openBatches(state.step));
     try {

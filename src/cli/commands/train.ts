@@ -117,7 +117,7 @@ const tell = async (outcome: Outcome, values: Values, folder: string, { note, ou
   if (outcome.kind === 'interrupted') stop(`interrupted after step ${step}, which is saved. To go on:\n${goOn}`, INTERRUPTED);
   if (outcome.kind === 'failed') stop(`after step ${step}: ${outcome.message}\n${last}${checkpoint === undefined ? '' : ` To go on: ${goOn}`}`);
   if (outcome.kind === 'diverged')
-    stop(`the loss of step ${step} is ${outcome.loss}${outcome.firstBad === undefined ? '' : `; the first op that gives no number is ${outcome.firstBad}`}\n${last} A smaller optimizer.learningRate, a longer schedule.warmup or a smaller clip may help.`);
+    stop(`the loss of step ${step} is ${outcome.loss}${outcome.firstBad === undefined ? '' : `; ${outcome.firstBad}`}\n${last} A smaller optimizer.learningRate, a longer schedule.warmup or a smaller clip may help.`);
   if (checkpoint === undefined) return;
   out(checkpoint);
   if (values.export === 'official') out((await settle(exportOfficial(checkpoint, join(folder, 'official.safetensors')))).path);

@@ -46,6 +46,7 @@ export const folderOutputs = (folder: string, disk: Disk, facts: () => RunFacts)
   const samples = join(folder, SAMPLES);
   return {
     restart: async (step) => {
+      await disk.makeFolder(folder);
       const text = await readText(disk, folder, METRICS), kept = metricsUpTo(text, step);
       if (kept !== text) await disk.write(join(folder, METRICS), [bytes(kept)]);
       for (const name of await disk.list(samples)) if ((stepOf(name) ?? 0) > step) await disk.remove(join(samples, name));

@@ -7,7 +7,6 @@ import * as E from 'fp-ts/Either';
 import * as TE from 'fp-ts/TaskEither';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import type { Backend, BackendError, BackendTensor, Inputs } from '../backend/backend.ts';
-import { openBackend } from '../backend/open.ts';
 import { VERSION } from '../cli/version.ts';
 import type { DataError, Dataset, DataOptions } from '../data/dataset.ts';
 import { type Batch, openLoader } from '../data/loader.ts';
@@ -27,7 +26,8 @@ import { openTrainer, type StepReport as DeviceReport, type Trainer as DeviceTra
 import type { NamedArrays, RunFailure, Trainer, TrainingBatch, TrainingState } from './trainer-types.ts';
 
 export interface OpenOptions {
-  readonly adapter: string;
+  /** Opens the adapter, the first time and after the device was lost. */
+  readonly openDevice: () => TaskEither<BackendError, Backend>;
   /** What was typed, for the report. */
   readonly command: string;
   readonly signal?: AbortSignal;
@@ -69,7 +69,7 @@ const dataOptions = ({ data, model }: RunConfig, { signal, onNote, onDecoded }: 
 });
 
 /** A device that is opened when it is first wanted, and again after it was lost. */
-const makeDevice = (adapter: string) => {
+const makeDevice = (open: OpenOptions['openDevice']) => {
   let backend: Backend | undefined;
   const close = (): void => {
     backend?.close();
@@ -79,7 +79,7 @@ const makeDevice = (adapter: string) => {
     close,
     current: (): TaskEither<RunFailure, Backend> => async () => {
       if (backend !== undefined) return E.right(backend);
-      const opened = await mapped(openBackend('wgsl', { adapter }))();
+      const opened = await mapped(open())();
       if (E.isRight(opened)) backend = opened.right;
       return opened;
     },
@@ -173,7 +173,7 @@ export const openRun = (config: RunConfig, options: OpenOptions): TaskEither<Run
   if (config.precision === 'mixed') return E.left(failure('other', 'precision: "mixed" cannot be trained with yet; use "f32"'));
   const opened = await openDataset(dataOptions(config, options))();
   if (E.isLeft(opened)) return E.left(ofData(opened.left));
-  const dataset = opened.right, mistakes = dataMistakes(config, dataset), device = makeDevice(options.adapter);
+  const dataset = opened.right, mistakes = dataMistakes(config, dataset), device = makeDevice(options.openDevice);
   const backend = mistakes.length > 0 ? E.left(failure('data', mistakes.join('\n'))) : await device.current()();
   if (E.isLeft(backend)) {
     await dataset.close();

@@ -120,12 +120,14 @@ interface Progress {
   history: StepReport[];
   step: number;
   seconds: number;
+  /** Outputs that cannot be written at the moment, as was told. */
+  readonly told: Set<string>;
 }
 
 /** Runs to the end of the configuration, or to whatever ends it before. */
 export const runTraining = async (request: RunRequest): Promise<Outcome> => {
   const { start, startPath, view, config } = request;
-  const progress: Progress = { saved: start, path: startPath, onDisk: startPath === undefined ? undefined : start.state.step, history: [...start.history], step: start.state.step, seconds: start.seconds };
+  const progress: Progress = { saved: start, path: startPath, onDisk: startPath === undefined ? undefined : start.state.step, history: [...start.history], step: start.state.step, seconds: start.seconds, told: new Set() };
   const outcome = (ending: Ending): Outcome => ({ step: progress.step, seconds: progress.seconds, history: progress.history, checkpoint: progress.path, ...ending });
   for (let losses = 0, before = start.state.step; ; ) {
     try {
@@ -149,7 +151,7 @@ const stretch = async (request: RunRequest, progress: Progress): Promise<Ending>
   const { config, parts, view, signal } = request, { saved } = progress;
   progress.step = saved.state.step;
   progress.history = [...upTo(saved.history, saved.state.step)];
-  await tolerantly(view, 'the metrics', () => parts.outputs.restart(progress.step));
+  await tolerantly(view, progress, 'the metrics', () => parts.outputs.restart(progress.step));
   const trainer = await need(parts.openTrainer(saved.state));
   let batches: BatchSource | undefined;
   try {
@@ -198,7 +200,7 @@ const look = async ({ parts, view, config }: RunRequest, progress: Progress, tra
   const bad = reports.find(({ loss }) => !Number.isFinite(loss));
   const good = bad === undefined ? reports : reports.filter(({ step }) => step < bad.step);
   progress.history.push(...good);
-  await tolerantly(view, 'the metrics', () => parts.outputs.metrics(good));
+  await tolerantly(view, progress, 'the metrics', () => parts.outputs.metrics(good));
   const loss = currentLoss(progress.history), last = progress.history.at(-1);
   if (bad === undefined) view.progress(progress.step, config.steps, loss === undefined || last === undefined ? undefined : { loss, learningRate: last.learningRate });
   return bad;
@@ -234,8 +236,10 @@ const sheetOf = async ({ parts, view }: RunRequest, progress: Progress, { ema, p
   view.note(`no samples at step ${progress.step}: ${sheet.left.message}`);
 };
 
-const show = ({ parts, view }: RunRequest, { step, seconds, history, path: checkpoint }: Progress, sheet: Uint8Array | undefined): Promise<void> =>
-  tolerantly(view, 'the report', () => parts.outputs.show({ step, seconds, history, checkpoint, ...(sheet !== undefined && { sheet }) }));
+const show = ({ parts, view }: RunRequest, progress: Progress, sheet: Uint8Array | undefined): Promise<void> => {
+  const { step, seconds, history, path: checkpoint } = progress;
+  return tolerantly(view, progress, 'the report', () => parts.outputs.show({ step, seconds, history, checkpoint, ...(sheet !== undefined && { sheet }) }));
+};
 
 /** What is known of a loss that is no number. */
 const diverged = async (request: RunRequest, progress: Progress, { step, loss }: StepReport): Promise<Ending> =>
@@ -287,12 +291,14 @@ const repeated = async (parts: RunParts, batches: BatchSource, from: TrainingSta
   }
 };
 
-/** Does what a run can do without; a fault is told. */
-const tolerantly = async (view: RunView, what: string, work: () => Promise<void>): Promise<void> => {
+/** Does what a run can do without. A fault is told, but not again and again. */
+const tolerantly = async (view: RunView, { told }: Progress, what: string, work: () => Promise<void>): Promise<void> => {
   try {
     await work();
+    told.delete(what);
   } catch (thrown) {
     if (!(thrown instanceof Error)) throw thrown;
-    view.note(`${what} could not be written (${thrown.message}); the run goes on`);
+    if (!told.has(what)) view.note(`${what} could not be written (${thrown.message}); the run goes on`);
+    told.add(what);
   }
 };

@@ -2,6 +2,7 @@
 import * as E from 'fp-ts/Either';
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openBackend } from '../../backend/open.ts';
 import { beginRun, type Begun } from '../../training/begin.ts';
 import { removeLeftovers } from '../../training/checkpoint.ts';
 import { nodeDisk } from '../../training/disk.ts';
@@ -70,7 +71,7 @@ const trained = async ({ config, saved }: Begun, values: Values, terminal: Termi
     await settle(removeLeftovers(folder, nodeDisk));
     for (const damage of saved?.damaged ?? []) terminal.note(`a damaged checkpoint is passed over: ${damage}`);
     const compiling = makeProgress('compiling', terminal);
-    const opened = await settle(openRun(config, { adapter: values.adapter, command: commandLine(), signal: terminal.signal, onNote: terminal.note, onCompiled: (ready, all) => (ready === all ? compiling.end() : compiling.update(ready, all)) }));
+    const opened = await settle(openRun(config, { openDevice: () => openBackend('wgsl', { adapter: values.adapter }), command: commandLine(), signal: terminal.signal, onNote: terminal.note, onCompiled: (ready, all) => (ready === all ? compiling.end() : compiling.update(ready, all)) }));
     try {
       await loop(opened, { config, ...(saved && { saved }) }, values, terminal);
     } finally {

@@ -189,6 +189,18 @@ describe('a run on the adapter', () => {
     return resumed;
   };
 
+  test('export writes the same, of a run and of a checkpoint, and prints the call of torch', async () => {
+    const whole = join(folder, 'whole'), wanted = await readFile(join(whole, 'official.safetensors'));
+    for (const from of [whole, join(whole, 'step-000008')]) {
+      const to = join(folder, 'exported.safetensors'), ended = await cli.run(['export', from, '--official', '--out', to]);
+      expect(ended).toMatchObject({ code: 0, out: `${to}\n` });
+      expect(ended.err).toContain('"global_step": 8, "pytorch-lightning_version": "2.5.0"}');
+      expect((await readFile(to)).equals(wanted)).toBe(true);
+    }
+    expect(refusal(await cli.run(['export', whole]))).toContain('which form? --official is the one there is');
+    expect(refusal(await cli.run(['export', join(folder, 'images'), '--official']))).toContain('there is no checkpoint in this folder');
+  });
+
   test('Ctrl-C saves and says how to go on; the resumed run has the same bits', async () => {
     const run = join(folder, 'stopped'), ended = await stopped('stopped', 'SIGINT');
     const { step } = await stateIn(run);

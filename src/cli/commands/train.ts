@@ -91,6 +91,8 @@ const loop = async (opened: OpenedRun, { config, saved }: Begun, values: Values,
   const start = saved ?? { state: await settle(opened.firstState(values.from)), history: [], config, seconds: 0 };
   await settle(writeFileAtomic(join(config.output, 'config.json'), new TextEncoder().encode(`${JSON.stringify(config, undefined, 2)}\n`)));
   if (saved !== undefined) terminal.note(`going on after step ${saved.state.step}, from ${saved.path}`);
+  if (saved !== undefined && saved.config.steps !== config.steps && config.schedule.kind !== 'constant')
+    terminal.note(`the learning rate now sinks until step ${config.steps}, where it was to end at step ${saved.config.steps}: a run with ${config.steps} steps from its start would have had other rates`);
   terminal.note(`${config.steps - start.state.step} steps of ${config.batch} images; Ctrl-C saves and ends. To look at: ${join(config.output, 'report.html')}`);
   const bar = makeProgress('training', terminal);
   const outcome = await runTraining({

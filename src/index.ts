@@ -50,6 +50,29 @@ export type { SamplerOptions } from '../models/sampling/options.ts';
 export type { SamplerPlan } from '../models/sampling/plan.ts';
 export { recipeTensor } from '../models/recipe.ts';
 
+// training
+export { drawBatch, drawOf, type Draw, type DrawOptions } from '../models/training/draws.ts';
+export { flowMatchingLoss, LOSS_WEIGHTS, noised, trainingGraph, type LossOptions, type LossWeight } from '../models/training/loss.ts';
+export { optimizerOf, type AdamWOptions, type Optimizer, type OptimizerOptions, type SgdOptions } from '../models/training/optimizer.ts';
+export { alignmentLoss, projector, tapIn, withAlignment } from '../models/training/repa.ts';
+export { learningRateOf, type ScheduleOptions } from '../models/training/schedule.ts';
+export { initialise } from '../models/pixnerd/initialise.ts';
+export { planStep, type MemoryPlan, type PlanRequest } from './training/budget.ts';
+export { firstBadOp, showBadOp, type BadOp } from './training/first-bad.ts';
+export { checkpointStore, type Checkpoint, type CheckpointStore } from './training/checkpoint.ts';
+export { configDifferences, readConfig, type RunConfig } from './training/config.ts';
+export { parseCommented } from './training/config-text.ts';
+export { openRun, type OpenedRun } from './training/parts.ts';
+export { startingConfig, STARTING_POINTS } from './training/recipes.ts';
+export { runTraining, type Outcome, type RunParts, type RunRequest, type RunView } from './training/run.ts';
+export { openTrainer, shapesOf, type FlatOptimizer, type StepReport, type Trainer, type TrainerOptions, type TrainingState } from './training/trainer.ts';
+// data to train on
+export { DATA_KINDS, type DataError, type DataKind, type DataOptions, type Dataset, type Item } from './data/dataset.ts';
+export { openDataset } from './data/open.ts';
+export { openLoader, type Batch, type Loader, type LoaderOptions } from './data/loader.ts';
+export type { PackContent, PackItem } from './data/pack-format.ts';
+export { encodePack } from './data/pack-write.ts';
+
 // the runtime
 export { openNodeDevice, type AdapterChoice, type NodeDevice } from './runtime/node.ts';
 export {

@@ -4,6 +4,9 @@
  */
 import { type Graph, makeGraph } from '../../dsl/graph/graph.ts';
 import { add, bind, cos, div, input, maximum, mean, minimum, mul, neg, normal, reshape, sin, square, sub, type T } from '../../dsl/index.ts';
+import { typed } from '../../dsl/language/build.ts';
+import type { Dim } from '../../dsl/shape/dim.ts';
+import type { Tensor } from '../../dsl/tensor.ts';
 import type { Depth, Image } from '../pixnerd/pixnerd.ts';
 import { pixnerd } from '../pixnerd/pixnerd.ts';
 import type { SchedulerName } from '../sampling/scheduler.ts';
@@ -46,13 +49,19 @@ export const noised = (x: Image, noise: Image, t: Times, scheduler: SchedulerNam
   return { x_t: add(mul(x, each(alpha)), mul(noise, each(sigma))), target: add(mul(x, each(alphaRate)), mul(noise, each(sigmaRate))), alpha, sigma };
 };
 
+/** Images of any size, one for each time. */
+type Images = Tensor<readonly ['B', Dim, Dim, Dim], 'f32'>;
+type Labels = T<['B'], 'i32'>;
+interface FlowMatching<X> { readonly loss: T<[]>; readonly x_t: X; readonly v: X }
+
 /** mean(weight (network(x_t, t, y) - target)^2): x and noise [B, C, H, W], t [B] already drawn and shifted, y [B]. */
-export const flowMatchingLoss = (network: (x: Image, t: Times, y: T<['B'], 'i32'>) => Image, { scheduler = 'linear', weight = 'constant' }: LossOptions = {}) =>
-  (x: Image, noise: Image, t: Times, y: T<['B'], 'i32'>): { readonly loss: T<[]>; readonly x_t: Image; readonly v: Image } => {
+export const flowMatchingLoss: <X extends Images>(network: (x: X, t: Times, y: Labels) => X, options?: LossOptions) => (x: NoInfer<X>, noise: NoInfer<X>, t: Times, y: Labels) => FlowMatching<X> = typed(
+  (network: (x: Image, t: Times, y: Labels) => Image, { scheduler = 'linear', weight = 'constant' }: LossOptions = {}) => (x: Image, noise: Image, t: Times, y: Labels): FlowMatching<Image> => {
     const { x_t, target, alpha, sigma } = noised(x, noise, t, scheduler), v = network(x_t, t, y), factor = weightOf(weight, alpha, sigma);
     const error = square(sub(v, target)), counted = factor === undefined ? error : mul(error, reshape(factor, ['B', 1, 1, 1]));
     return { loss: mean(mean(mean(mean(counted, 3), 2), 1), 0), x_t, v };
-  };
+  },
+);
 
 /** The training graph of the class model: inputs `x` [B, C, H, W] in -1..1, `t` [B], `y` [B] (labels, some dropped), `keys` [B, 2] of each image's noise; output `loss`. */
 export const trainingGraph = (depth: Depth, options: LossOptions = {}): Graph => {

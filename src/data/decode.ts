@@ -27,6 +27,9 @@ export interface DecodeJob extends ImageShape {
 /** The pixels [C, H, W], or why there are none. Plain data, so that it crosses threads. */
 export type Decoded = { readonly pixels: Uint8Array<ArrayBuffer> } | { readonly error: FileError };
 
+/** Whether the file is at fault, so that others can do without it. A thread that died or rights that are missing are no reason to go on with less. */
+export const isDamage = ({ kind }: FileError): boolean => kind === 'corrupt' || kind === 'unsupported';
+
 /** Names of image files that are read. */
 export const IMAGE_FILE = /\.(png|jpe?g|webp|gif)$/i;
 
@@ -49,7 +52,7 @@ const loadSharp = async (path: string): Promise<Sharps> => {
     return sharp;
   } catch (thrown) {
     const [why] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n');
-    return fail('unsupported', path, `images are decoded by the package sharp, which cannot be loaded here (${why}); npm install sharp@0.35.5 --include=optional`);
+    return fail('unreachable', path, `images are decoded by the package sharp, which cannot be loaded here (${why}); npm install sharp@0.35.5 --include=optional`);
   }
 };
 
@@ -59,17 +62,24 @@ const readAll = async (path: string): Promise<Uint8Array> => {
   return readFile(path);
 };
 
-const checkFormat = ({ format, width = 0, height = 0 }: Metadata, { path, drawings = false }: DecodeJob): void => {
+const checkFormat = ({ format, width, height }: Metadata, { path, drawings = false }: DecodeJob): void => {
   if (!FORMATS.includes(format ?? '') && !(drawings && format === 'svg'))
     fail('unsupported', path, `it is ${format ?? 'of an unknown kind'} inside, whatever its name; PNG, JPEG, WebP and GIF are read`);
-  if (width < 1 || height < 1) fail('corrupt', path, 'the image has no pixels');
+  if (!(width >= 1 && height >= 1)) fail('corrupt', path, 'the image has no pixels');
 };
 
-/** Two channels are grey and alpha, four have alpha too; after flattening neither should be left, and grey may stand for colour. */
+/** ITU-R 601's luma in 16 bits, as Pillow has it: equal parts give themselves. */
+const lumaOf = (red: number, green: number, blue: number): number => (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
+
+/** Nothing is transparent any more, so what is behind the third channel, or behind grey, is no colour. */
 const withChannels = ({ width, height, channels: has, data }: Raster, channels: 1 | 3): Raster => {
   if (has === channels) return { width, height, channels, data };
-  const target = new Uint8Array(width * height * channels);
-  for (let i = 0; i < width * height; i++) for (let c = 0; c < channels; c++) target[i * channels + c] = data[i * has + (has < 3 ? 0 : c)]!;
+  const isGrey = has < 3, target = new Uint8Array(width * height * channels);
+  for (let i = 0; i < width * height; i++) {
+    const at = i * has, [red, green, blue] = isGrey ? [data[at]!, data[at]!, data[at]!] : [data[at]!, data[at + 1]!, data[at + 2]!]; // inside the picture
+    if (channels === 1) target[i] = lumaOf(red, green, blue);
+    else target.set([red, green, blue], i * 3);
+  }
   return { width, height, channels, data: target };
 };
 
@@ -83,7 +93,7 @@ const rasterOf = async (job: DecodeJob): Promise<Raster> => {
   const { data, info } = await sharp(bytes, { ...options, density: USUAL_DENSITY * enlargement })
     .autoOrient()
     .flatten({ background: '#ffffff' })
-    .toColourspace(job.channels === 1 ? 'b-w' : 'srgb')
+    .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   return withChannels({ width: info.width, height: info.height, channels: info.channels, data }, job.channels);

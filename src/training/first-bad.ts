@@ -59,7 +59,7 @@ const search = async (backend: Backend, step: Step, graph: Graph): Promise<E.Eit
   const coarse = await firstOf(backend, step, graph, marks.map((i) => nodes[i]!))();
   if (E.isLeft(coarse) || coarse.right === undefined) return coarse as E.Either<BackendError, undefined>;
   const { at, bad } = coarse.right, from = at === 0 ? 0 : marks[at - 1]! + 1;
-  const fine = await firstOf(backend, step, graph, nodes.slice(from, marks[at]!))();
+  const fine = await firstOf(backend, step, graph, nodes.slice(from, marks[at]))();
   return E.isLeft(fine) ? fine : E.right(fine.right?.bad ?? bad);
 };
 

@@ -19,7 +19,7 @@ const ABOUT = { shapes: { w: [8, 8] }, metadata: { kind: 'weights' } };
 const storeIn = (folder: string, disk: Disk = nodeDisk, keep = 3) => checkpointStore(folder, disk, keep, ABOUT);
 
 const checkpointAt = (folder: string, step: number): Checkpoint => ({
-  state: { ...firstState(), step, lossScale: 1024, goodSteps: 7 },
+  state: { ...firstState(), step, lossScale: 1024 },
   history: [{ step, loss: 0.5, gradientNorm: 1.25, learningRate: 1e-3 }],
   config: smallRun(folder),
   seconds: 12.5,

@@ -70,7 +70,6 @@ interface StateFile {
   readonly seed: number;
   readonly seconds: number;
   readonly lossScale?: number;
-  readonly goodSteps?: number;
   readonly config: RunConfig;
   readonly configHash: string;
   readonly versions: Readonly<Record<string, string>>;
@@ -91,7 +90,6 @@ const stateFile = ({ state, history, config, seconds }: Checkpoint, files: State
   seed: config.seed,
   seconds,
   ...(state.lossScale !== undefined && { lossScale: state.lossScale }),
-  ...(state.goodSteps !== undefined && { goodSteps: state.goodSteps }),
   config,
   configHash: configHash(config),
   versions: { pixnerd: VERSION, node: process.versions.node },
@@ -206,7 +204,6 @@ const load = async (disk: Disk, path: string): Promise<Checkpoint> => {
       ema: await arraysIn(join(path, FILES.ema)),
       moments: grouped(await arraysIn(join(path, FILES.moments))),
       ...(file.lossScale !== undefined && { lossScale: file.lossScale }),
-      ...(file.goodSteps !== undefined && { goodSteps: file.goodSteps }),
     },
     history: file.history.map(([step, loss, gradientNorm, learningRate]) => ({ step, loss, gradientNorm, learningRate })),
     config: file.config,

@@ -99,7 +99,7 @@ const trainerOn = ({ current, watched }: DeviceHolder, config: RunConfig, mathem
     if (E.isLeft(backend)) return backend;
     const { graph, sizes, shapes, optimizer, learningRate } = mathematics;
     const budget = config.budget === null ? {} : { budget: config.budget };
-    const opened = await mapped(openTrainer(backend.right, { graph, sizes, shapes, optimizer, accumulate: config.accumulate, state, ...budget, ...(onCompiled && { onCompiled }) }))();
+    const opened = await mapped(openTrainer(backend.right, { graph, sizes, shapes, optimizer, accumulate: config.accumulate, precision: config.precision, state, ...budget, ...(onCompiled && { onCompiled }) }))();
     return E.map((trainer: DeviceTrainer): Trainer & { readonly notes: readonly string[] } => ({
       notes: trainer.notes,
       step: (batches) => watched(mapped(trainer.step(batches.map((batch): Inputs => ({ ...batch }))))),
@@ -170,7 +170,6 @@ const countOf = (shape: readonly number[]): number => shape.reduce((product, siz
 
 /** Opens the data and the device of a run. Errors: the data, where they contradict the configuration, the adapter. */
 export const openRun = (config: RunConfig, options: OpenOptions): TaskEither<RunFailure, OpenedRun> => async () => {
-  if (config.precision === 'mixed') return E.left(failure('other', 'precision: "mixed" cannot be trained with yet; use "f32"'));
   const opened = await openDataset(dataOptions(config, options))();
   if (E.isLeft(opened)) return E.left(ofData(opened.left));
   const dataset = opened.right, mistakes = dataMistakes(config, dataset), device = makeDevice(options.openDevice);

@@ -1,6 +1,8 @@
 /** What the loop of a run asks of a trainer: data in, steps done, state out. Everything is plain arrays, so a run can move between devices. */
 import type { TaskEither } from 'fp-ts/TaskEither';
-import type { StepReport as DeviceReport, TrainingState as DeviceState } from './trainer.ts';
+import type { StepReport as DeviceReport, TrainingState } from './trainer.ts';
+
+export type { TrainingState };
 
 /** One micro-batch. */
 export interface TrainingBatch {
@@ -16,13 +18,6 @@ export interface TrainingBatch {
 
 /** Numbers of the parameters, by their official names. */
 export type NamedArrays = Readonly<Record<string, Float32Array<ArrayBuffer>>>;
-
-/** Everything that a run continues from. */
-export interface TrainingState extends DeviceState {
-  /** Of mixed precision. */
-  readonly lossScale?: number;
-  readonly goodSteps?: number;
-}
 
 /** What is known of a step once it was read back. */
 export interface StepReport extends DeviceReport {

@@ -59,6 +59,12 @@ export { learningRateOf, type ScheduleOptions } from '../models/training/schedul
 export { initialise } from '../models/pixnerd/initialise.ts';
 export { planStep, type MemoryPlan, type PlanRequest } from './training/budget.ts';
 export { firstBadOp, showBadOp, type BadOp } from './training/first-bad.ts';
+export { checkpointStore, type Checkpoint, type CheckpointStore } from './training/checkpoint.ts';
+export { configDifferences, readConfig, type RunConfig } from './training/config.ts';
+export { parseCommented } from './training/config-text.ts';
+export { openRun, type OpenedRun } from './training/parts.ts';
+export { startingConfig, STARTING_POINTS } from './training/recipes.ts';
+export { runTraining, type Outcome, type RunParts, type RunRequest, type RunView } from './training/run.ts';
 export { openTrainer, shapesOf, type FlatOptimizer, type StepReport, type Trainer, type TrainerOptions, type TrainingState } from './training/trainer.ts';
 // data to train on
 export { DATA_KINDS, type DataError, type DataKind, type DataOptions, type Dataset, type Item } from './data/dataset.ts';

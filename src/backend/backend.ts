@@ -107,6 +107,8 @@ export interface Backend {
   readonly largest: number;
   /** A new recorder; left out where every run is computed at once. */
   readonly record?: () => Recorder;
+  /** Gives back the memory of weights that no loaded program uses any more; left out where there is none to give back. */
+  readonly forget?: (weights: WeightSource) => void;
   /** Ends the device. */
   readonly close: () => void;
 }

@@ -168,6 +168,10 @@ export const wgslBackend = (device: Device, notice: string, options: WgslOptions
     upload: (shape, data) => () => upload(device, shape, 'f32', data)().then(E.bimap(ofDeviceError, tensorOf)),
     part: (whole, first, shape) => tensorOf(part(homeOf(whole), first, shape)),
     record: () => recorderOn(device),
+    forget: (weights) => {
+      stores.get(weights)?.dispose();
+      stores.delete(weights);
+    },
     close: device.destroy,
   };
 };

@@ -1,6 +1,6 @@
 import * as E from 'fp-ts/Either';
 import { expect, test } from 'vitest';
-import { flag, optional, parseArguments, required, withDefault } from './arguments.ts';
+import { flag, optional, parseArguments, repeated, required, withDefault } from './arguments.ts';
 import { choice, interval, labels, number, positive, seed, shard, size, text } from './readers.ts';
 import { editDistance, nearest } from './suggest.ts';
 
@@ -90,4 +90,11 @@ test('readers take what they say, and nothing else', () => {
     [number, '1,5'],
   ] as const)
     expect(read(reader as never, value), value).toMatch(/^refused: use /); // every reader has its own type
+});
+
+test('an option that may be given several times collects its values, each checked', () => {
+  const command = { name: 'x', summary: '', options: { set: repeated(positive, ''), once: optional(positive, '') } } as const;
+  expect(parseArguments(command, ['--set', '3', '--set=4'])).toMatchObject(E.right({ values: { set: [3, 4] } }));
+  expect(parseArguments(command, [])).toMatchObject(E.right({ values: { set: [] } }));
+  expect(parseArguments(command, ['--set', '0', '--set', '1', '--once', '1', '--once', '2'])).toEqual(E.left(['--once is given twice', '--set 0: use a whole number of at least 1']));
 });

@@ -20,6 +20,8 @@ export interface Option<A> {
   readonly reader: Reader<unknown> | undefined;
   /** The value where the option is not given; absent where it must be. */
   readonly fallback?: { readonly value: A };
+  /** Whether it may be given several times; its value is then the list of them. */
+  readonly repeats?: true;
 }
 export type Options = Readonly<Record<string, Option<unknown>>>;
 export type Values<O extends Options> = { readonly [K in keyof O]: O[K] extends Option<infer A> ? A : never };
@@ -28,6 +30,10 @@ export type Values<O extends Options> = { readonly [K in keyof O]: O[K] extends 
 export const optional = <A>(reader: Reader<A>, help: string): Option<A | undefined> => ({ help, reader, fallback: { value: undefined } });
 /** An option with a default. */
 export const withDefault = <A>(reader: Reader<A>, value: A, help: string): Option<A> => ({ help, reader, fallback: { value } });
+/** An option that may be given any number of times. */
+export const repeated = <A>(reader: Reader<A>, help: string): Option<readonly A[]> =>
+  // the reader is that of one value: `parseArguments` collects them
+  ({ help, reader, fallback: { value: [] }, repeats: true });
 export const required = <A>(reader: Reader<A>, help: string): Option<A> => ({ help, reader });
 export const flag = (help: string): Option<boolean> => ({ help, reader: undefined, fallback: { value: false } });
 
@@ -54,7 +60,7 @@ export interface Parsed<O extends Options> {
 }
 
 interface Raw {
-  readonly given: Map<string, string>;
+  readonly given: Map<string, readonly string[]>;
   readonly operands: string[];
   readonly problems: string[];
 }
@@ -83,14 +89,16 @@ const split = (options: Options, tokens: readonly string[]): Raw => {
       if (inline === undefined && tokens[i + 1] !== undefined && !tokens[i + 1]!.startsWith('-')) i++;
       continue;
     }
-    if (raw.given.has(name)) raw.problems.push(`--${name} is given twice`);
+    const before = raw.given.get(name) ?? [];
+    if (before.length > 0 && !option.repeats) raw.problems.push(`--${name} is given twice`);
+    const add = (value: string): unknown => raw.given.set(name, option.repeats ? [...before, value] : [value]);
     if (option.reader === undefined) {
       if (inline !== undefined) raw.problems.push(`--${name} takes no value`);
-      raw.given.set(name, '');
-    } else if (inline !== undefined) raw.given.set(name, inline);
+      add('');
+    } else if (inline !== undefined) add(inline);
     else if (tokens[i + 1] === undefined || tokens[i + 1]!.startsWith('--'))
       raw.problems.push(`--${name} needs a value: --${name} ${option.reader.placeholder}`);
-    else raw.given.set(name, tokens[++i]!);
+    else add(tokens[++i]!);
   }
   return raw;
 };
@@ -105,17 +113,21 @@ const operandProblems = ({ operands: shape }: CommandShape<Options>, operands: r
 export const parseArguments = <O extends Options>(command: CommandShape<O>, tokens: readonly string[]): E.Either<readonly string[], Parsed<O>> => {
   const { given, operands, problems } = split(command.options, tokens);
   const values: Record<string, unknown> = {};
-  for (const [name, { reader, fallback }] of Object.entries(command.options)) {
-    const text = given.get(name);
-    if (text === undefined) {
+  for (const [name, { reader, fallback, repeats }] of Object.entries(command.options)) {
+    const texts = given.get(name);
+    if (texts === undefined) {
       if (fallback === undefined && !problems.some((problem) => problem.startsWith(`--${name} `)))
         problems.push(`--${name} is missing: it must be given`);
       values[name] = fallback?.value;
       continue;
     }
-    const read = reader === undefined ? E.right(true) : reader.read(text);
-    if (E.isLeft(read)) problems.push(`--${name} ${text}: ${read.left}`);
-    else values[name] = read.right;
+    const all: unknown[] = [];
+    for (const text of texts) {
+      const read = reader === undefined ? E.right(true) : reader.read(text);
+      if (E.isLeft(read)) problems.push(`--${name} ${text}: ${read.left}`);
+      else all.push(read.right);
+    }
+    values[name] = repeats ? all : all[0];
   }
   const all = [...problems, ...operandProblems(command, operands)];
   if (all.length > 0) return E.left(all);
@@ -130,7 +142,7 @@ export const describeOptions = (options: Options): readonly string[] => {
     const value =
       fallback === undefined
         ? ' (must be given)'
-        : fallback.value === undefined || fallback.value === false
+        : fallback.value === undefined || fallback.value === false || (Array.isArray(fallback.value) && fallback.value.length === 0)
           ? ''
           : ` (default ${shown(fallback.value)})`;
     return [`--${name}${reader === undefined ? '' : ` ${reader.placeholder}`}`, `${help}${value}`] as const;

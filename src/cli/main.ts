@@ -8,9 +8,11 @@ import { demo } from './commands/demo.ts';
 import { doctor } from './commands/doctor.ts';
 import { emit } from './commands/emit.ts';
 import { explainCommand } from './commands/explain.ts';
+import { exportCommand } from './commands/export.ts';
 import { inspect } from './commands/inspect.ts';
 import { parity } from './commands/parity.ts';
 import { sample } from './commands/sample.ts';
+import { train } from './commands/train.ts';
 import { tuneCommand } from './commands/tune.ts';
 import { verify } from './commands/verify.ts';
 import { CommandFailure, INTERRUPTED, MISTAKE, stop } from './failure.ts';
@@ -18,7 +20,7 @@ import { commandHelp, overview } from './help.ts';
 import { nearest, suggestion } from './suggest.ts';
 import { VERSION } from './version.ts';
 
-const COMMANDS: readonly AnyCommand[] = [sample, parity, verify, inspect, emit, explainCommand, tuneCommand, data, doctor, demo];
+const COMMANDS: readonly AnyCommand[] = [sample, train, data, exportCommand, parity, verify, inspect, emit, explainCommand, tuneCommand, doctor, demo];
 
 /** A failure of ours, not the user's. */
 const OUR_BUG = 70;

@@ -3,14 +3,17 @@ import { SingleBar } from 'cli-progress';
 import type { Terminal } from './command.ts';
 
 export interface Progress {
-  readonly update: (done: number, all: number) => void;
+  /** `more` stands behind the time left. */
+  readonly update: (done: number, all: number, more?: string) => void;
   /** Ends the bar, so that the next line stands below it. */
   readonly end: () => void;
 }
 
 const seconds = (count: number): string => {
   const whole = Math.max(0, Math.round(count));
-  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`;
+  return whole < 60 ? `${whole} s`
+    : whole < 3600 ? `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`
+    : `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, '0')} min`;
 };
 
 /** The time left as text, from the pace since the first call; `?` until there is a pace. */
@@ -30,7 +33,7 @@ const bar = (title: string): Progress => {
   const clock = makeClock();
   let shown = false;
   const view = new SingleBar({
-    format: `${title} {bar} {value}/{total} · {left} left`,
+    format: `${title} {bar} {value}/{total} · {left} left{more}`,
     barCompleteChar: '█',
     barIncompleteChar: '░',
     hideCursor: true,
@@ -39,14 +42,14 @@ const bar = (title: string): Progress => {
     gracefulExit: false,
   });
   return {
-    update: (done, all) => {
+    update: (done, all, more) => {
       if (!shown) {
         process.once('exit', showCursor);
-        view.start(all, done, { left: '?' });
+        view.start(all, done, { left: '?', more: '' });
       }
       shown = true;
       view.setTotal(all);
-      view.update(done, { left: clock(done, all) });
+      view.update(done, { left: clock(done, all), more: more === undefined ? '' : ` · ${more}` });
     },
     end: () => {
       if (shown) view.stop();
@@ -63,12 +66,12 @@ const lines = (title: string, note: Terminal['note']): Progress => {
   const clock = makeClock();
   let last = performance.now();
   return {
-    update: (done, all) => {
+    update: (done, all, more) => {
       const left = clock(done, all),
         now = performance.now();
       if (done < all && now - last < PAUSE) return;
       last = now;
-      note(`${title} ${done}/${all}${done === all ? '' : ` · ${left} left`}`);
+      note(`${title} ${done}/${all}${done === all ? '' : ` · ${left} left`}${more === undefined ? '' : ` · ${more}`}`);
     },
     end: () => undefined,
   };

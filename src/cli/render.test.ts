@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { inFolder } from '../files/test-folder.ts';
 import { makeClock, makeProgress } from './progress.ts';
-import { enlarged, outputMistakes, sheetColumns } from './render.ts';
+import { enlarged } from '../files/picture.ts';
+import { outputMistakes, sheetColumns } from './render.ts';
 
 test('a sheet is nearly square and leaves few cells empty', () => {
   expect([1, 2, 4, 5, 9, 10, 16, 20, 64].map(sheetColumns)).toEqual([1, 2, 2, 3, 3, 5, 4, 5, 8]);

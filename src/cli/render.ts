@@ -9,7 +9,7 @@ import type { ImageSize } from '../../models/pixnerd/config.ts';
 import type { Backend } from '../backend/backend.ts';
 import { checkWritable } from '../files/atomic.ts';
 import { toUint8 } from '../../models/pixels/uint8.ts';
-import { contactSheet, interleave, type Picture, pictureOf } from '../files/picture.ts';
+import { contactSheet, enlarged, interleave, type Picture, pictureOf } from '../files/picture.ts';
 import { writeGif, writeNpz, writePng } from '../files/write.ts';
 import type { C2iModel } from '../sampling/model.ts';
 import { sample, type SampledImage } from '../sampling/sample.ts';
@@ -73,20 +73,6 @@ export const outputMistakes = async (outputs: Outputs, channels: number, size: I
       : []),
     ...writable.flat(),
   ];
-};
-
-/** Every pixel as a square of `scale` x `scale`. */
-export const enlarged = (picture: Picture, scale: number): Picture => {
-  if (scale === 1) return picture;
-  const { width, height, channels, data } = picture;
-  const target = new Uint8Array(data.length * scale * scale);
-  for (let y = 0; y < height * scale; y++) {
-    for (let x = 0; x < width * scale; x++) {
-      const from = (Math.floor(y / scale) * width + Math.floor(x / scale)) * channels;
-      target.set(data.subarray(from, from + channels), (y * width * scale + x) * channels);
-    }
-  }
-  return { width: width * scale, height: height * scale, channels, data: target };
 };
 
 /** Images at once that keep an adapter busy, by the number of tokens. */

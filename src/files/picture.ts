@@ -46,6 +46,20 @@ export const contactSheet = (pictures: readonly Picture[], { columns, padding = 
   return sheet;
 };
 
+/** Every pixel as a square of `scale` x `scale`. */
+export const enlarged = (picture: Picture, scale: number): Picture => {
+  if (scale === 1) return picture;
+  const { width, height, channels, data } = picture;
+  const target = new Uint8Array(data.length * scale * scale);
+  for (let y = 0; y < height * scale; y++) {
+    for (let x = 0; x < width * scale; x++) {
+      const from = (Math.floor(y / scale) * width + Math.floor(x / scale)) * channels;
+      target.set(data.subarray(from, from + channels), (y * width * scale + x) * channels);
+    }
+  }
+  return { width: width * scale, height: height * scale, channels, data: target };
+};
+
 /** The picture itself; throws where its length is wrong or it has a number of channels that no file format takes (a bug of the caller). */
 export const checked = (picture: Picture): Picture => {
   const { width, height, channels, data } = picture;

@@ -1,5 +1,5 @@
 /**
- * Builds what is published into dist/: cli.js (the command `pixnerd`), index.js (the library), runtime.js (saved programs in a
+ * Builds what is published into dist/: cli.js (the command `pixnerd`), index.js (the library), data-worker.js (its threads), runtime.js (saved programs in a
  * browser, without compiler), and their types. `--no-types` leaves the types out, for quick turns.
  *
  * fp-ts is bundled: its import paths without extension are not found by plain Node. Other packages stay outside.
@@ -35,6 +35,8 @@ const bundles = () =>
     // `explain` finds the lines of the built-in models, and their text, in the source map
     build({ ...common, platform: 'node', external, entryPoints: { cli: 'src/cli/main.ts' }, banner: { js: '#!/usr/bin/env node' } }),
     build({ ...common, platform: 'node', external, entryPoints: { index: 'src/index.ts' } }),
+    // threads that decode images, found beside cli.js and index.js
+    build({ ...common, platform: 'node', external, entryPoints: { 'data-worker': 'src/data/decode-worker.ts' } }),
     build({ ...common, platform: 'browser', minify: true, entryPoints: { runtime: 'src/runtime/browser.ts' } }),
   ]);
 

@@ -3,6 +3,7 @@ import * as E from 'fp-ts/Either';
 import { nodeDevicesIdle } from '../runtime/node.ts';
 import { parseArguments } from './arguments.ts';
 import type { AnyCommand, Terminal } from './command.ts';
+import { data } from './commands/data.ts';
 import { demo } from './commands/demo.ts';
 import { doctor } from './commands/doctor.ts';
 import { emit } from './commands/emit.ts';
@@ -17,7 +18,7 @@ import { commandHelp, overview } from './help.ts';
 import { nearest, suggestion } from './suggest.ts';
 import { VERSION } from './version.ts';
 
-const COMMANDS: readonly AnyCommand[] = [sample, parity, verify, inspect, emit, explainCommand, tuneCommand, doctor, demo];
+const COMMANDS: readonly AnyCommand[] = [sample, parity, verify, inspect, emit, explainCommand, tuneCommand, data, doctor, demo];
 
 /** A failure of ours, not the user's. */
 const OUR_BUG = 70;

@@ -31,6 +31,10 @@ export type FileErrorKind =
   | 'non-finite'
   /** the caller handed over data that cannot be written: a wrong length, a duplicate name */
   | 'invalid-input'
+  /** a folder, or a class of a data set, holds nothing of what is needed */
+  | 'empty'
+  /** something has to be fetched, and there is no network, or no program that fetches */
+  | 'unreachable'
   /** stopped by the caller's AbortSignal */
   | 'aborted';
 

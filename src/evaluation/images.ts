@@ -54,3 +54,16 @@ export const partOf = (images: ImageSet, first: number, end: number): ImageSet =
 
 /** The pixels of some images in -1 ... 1, as networks take them. */
 export const valuesOf = (images: ImageSet): Float32Array<ArrayBuffer> => fromUint8(images.pixels);
+
+/** Sets of images of one size, one after the other; there is one at least. */
+export const joined = (sets: readonly ImageSet[]): ImageSet => {
+  const count = sets.reduce((sum, set) => sum + set.count, 0), length = lengthOf(sets[0]!);
+  const pixels = new Uint8Array(count * length), labels = new Int32Array(count);
+  let at = 0;
+  for (const set of sets) {
+    pixels.set(set.pixels, at * length);
+    labels.set(set.labels, at);
+    at += set.count;
+  }
+  return { ...sets[0]!, count, pixels, labels };
+};

@@ -12,6 +12,7 @@ import { philoxNormals } from '../../models/noise/philox.ts';
 import type { Backend, BackendError } from '../backend/backend.ts';
 import type { DataError, Dataset } from '../data/dataset.ts';
 import { openLoader } from '../data/loader.ts';
+import { attempt } from '../files/errors.ts';
 import { type FlatOptimizer, openTrainer, type StepReport, type Trainer } from '../training/trainer.ts';
 import { accuracyOf, openJudge } from './classifier.ts';
 import { imagesAt } from './images.ts';
@@ -110,11 +111,12 @@ const allSteps = async ({ train, batch, seed, signal, onStep }: ClassifierTraini
   }
 };
 
-const heldOutAccuracy = async ({ backend, config, heldOut, signal }: ClassifierTraining, trainer: Trainer): Promise<E.Either<BackendError, number>> => {
-  const images = await imagesAt(heldOut, Array.from({ length: heldOut.size }, (_, i) => i));
+const heldOutAccuracy = async ({ backend, config, heldOut, signal }: ClassifierTraining, trainer: Trainer): Promise<E.Either<BackendError | DataError, number>> => {
+  const images = await attempt('data', () => imagesAt(heldOut, Array.from({ length: heldOut.size }, (_, i) => i)))();
+  if (E.isLeft(images)) return images;
   const judge = await openJudge(backend, config, { parameters: trainer.tensors('parameters') }, signal)();
   if (E.isLeft(judge)) return judge;
-  const judged = await judge.right.judge(images)();
+  const judged = await judge.right.judge(images.right)();
   judge.right.dispose();
-  return E.isLeft(judged) ? judged : E.right(accuracyOf(judged.right, images.labels));
+  return E.isLeft(judged) ? judged : E.right(accuracyOf(judged.right, images.right.labels));
 };

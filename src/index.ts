@@ -50,6 +50,17 @@ export type { SamplerOptions } from '../models/sampling/options.ts';
 export type { SamplerPlan } from '../models/sampling/plan.ts';
 export { recipeTensor } from '../models/recipe.ts';
 
+// training
+export { drawBatch, drawOf, type Draw, type DrawOptions } from '../models/training/draws.ts';
+export { flowMatchingLoss, LOSS_WEIGHTS, noised, trainingGraph, type LossOptions, type LossWeight } from '../models/training/loss.ts';
+export { optimizerOf, type AdamWOptions, type Optimizer, type OptimizerOptions, type SgdOptions } from '../models/training/optimizer.ts';
+export { alignmentLoss, projector, tapIn, withAlignment } from '../models/training/repa.ts';
+export { learningRateOf, type ScheduleOptions } from '../models/training/schedule.ts';
+export { initialise } from '../models/pixnerd/initialise.ts';
+export { planStep, type MemoryPlan, type PlanRequest } from './training/budget.ts';
+export { firstBadOp, showBadOp, type BadOp } from './training/first-bad.ts';
+export { openTrainer, shapesOf, type FlatOptimizer, type StepReport, type Trainer, type TrainerOptions, type TrainingState } from './training/trainer.ts';
+
 // the runtime
 export { openNodeDevice, type AdapterChoice, type NodeDevice } from './runtime/node.ts';
 export {

@@ -17,6 +17,7 @@ const isFloat = (node: Node): boolean => DTYPES[node.dtype].kind === 'float';
 
 /** What a node's cotangent goes to, in the scope of the node: its kernels then carry the name of the part of the model. */
 const pulledBack = (node: Node, cotangent: Node, derive: boolean): readonly (readonly [Node, Node])[] => {
+  if (cotangent.op === 'invalid') return node.inputs.map((operand) => [operand, cotangent]); // the message is that of the gradient that was refused
   const rule = derive ? undefined : ruleOf(node);
   if (rule !== undefined) return pairs(rule.operands, rule.pullback(cotangent));
   const { gradient } = definitionOf(node.op);

@@ -178,6 +178,28 @@ const withGaps = (apply: Apply, x: Node, axis: number, step: number, start: Dim)
   return apply('reshape', [filled], { shape: x.shape.with(axis, multiplyDim(x.shape[axis]!, step)) });
 };
 
+/** The elements along an axis back in the places of an axis of `dim` that a slice took them from, zeros elsewhere. */
+const backInPlace = (apply: Apply, x: Node, axis: number, dim: Dim, start: Dim, step: number): Node => {
+  const spread = withGaps(apply, x, axis, step, start), none = x.shape.map(() => 0), ones = x.shape.map(() => 1);
+  const low = step === 1 || typeof start !== 'number' ? start : start - (start % step), room = subtractDim(dim, low);
+  const size = spread.shape[axis]!, fits = room !== undefined && exceeds(size, room) ? room : size; // the gap behind the last element may reach beyond the end
+  const high = room === undefined ? undefined : subtractDim(room, fits);
+  if (high === undefined) return byPlace(apply, x, axis, dim, start, step);
+  const cut = apply('slice', [spread], { starts: none, sizes: spread.shape.with(axis, fits), steps: ones });
+  return apply('pad', [cut], { low: none.with(axis, low as 0), high: none.with(axis, high as 0), value: 0 });
+};
+
+/** The same where no dimension says how much is missing (`h*w` minus `N`): a product with the places in one-hot form. */
+const byPlace = (apply: Apply, x: Node, axis: number, dim: Dim, start: Dim, step: number): Node => {
+  const count = x.shape[axis]!, type = { shape: [count, dim], dtype: 'i32' as const };
+  const number = (value: Dim): Node => (typeof value === 'number' ? apply('constant', [], { value, dtype: 'i32' }) : apply('size', [], { dim: value, dtype: 'i32' }));
+  const wide = (node: Node, shape: readonly Dim[]): Node => apply('expand', [apply('reshape', [node], { shape })], { shape: type.shape });
+  const from = apply('add', [apply('mul', [wide(apply('iota', [], { length: count, dtype: 'i32' }), [count, 1]), uniformLike(apply, type, step)], {}), wide(number(start), [1, 1])], {});
+  const here = apply('eq', [from, wide(apply('iota', [], { length: dim, dtype: 'i32' }), [1, dim])], {}), of = { shape: type.shape, dtype: x.dtype };
+  const oneHot = apply('select', [here, uniformLike(apply, of, 1), uniformLike(apply, of, 0)], {}), names = x.shape.map((_, i) => (i === axis ? 'from' : `a${i}`));
+  return apply('einsum', [x, oneHot], { pattern: `${names.join(' ')}, from to -> ${names.with(axis, 'to').join(' ')}` });
+};
+
 const slice = movement({
   arity: 1, view: true, dims: ['starts', 'sizes'],
   infer: inferOne('slice', (shape, attributes) =>
@@ -189,13 +211,7 @@ const slice = movement({
   },
   gradient: ({ apply, cotangent, node }) => {
     const { shape } = node.inputs[0]!, starts = dimsAttribute(node.attributes, 'starts'), steps = numbersAttribute(node.attributes, 'steps');
-    const spread = shape.reduce<Node>((x, _, axis) => withGaps(apply, x, axis, steps[axis]!, starts[axis]!), cotangent);
-    const low = starts.map((start, axis) => (steps[axis] === 1 ? start : typeof start === 'number' ? start - (start % steps[axis]!) : start));
-    const rooms = shape.map((dim, axis) => subtractDim(dim, low[axis]!) ?? dim); // the rule has checked that it fits, here and below
-    const sizes = spread.shape.map((size, axis) => (exceeds(size, rooms[axis]!) ? rooms[axis]! : size)); // the gap behind the last element may not
-    const cut = apply('slice', [spread], { starts: shape.map(() => 0), sizes, steps: shape.map(() => 1) });
-    const high = rooms.map((room, axis) => subtractDim(room, sizes[axis]!) ?? 0);
-    return [apply('pad', [cut], { low, high, value: 0 })];
+    return [shape.reduce<Node>((x, dim, axis) => backInPlace(apply, x, axis, dim, starts[axis]!, steps[axis]!), cotangent)];
   },
   lower: ({ operands: [x], attributes, index }) => {
     const starts = numbersAttribute(attributes, 'starts'), steps = numbersAttribute(attributes, 'steps');

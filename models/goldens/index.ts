@@ -6,7 +6,9 @@ import * as E from 'fp-ts/Either';
 import { pipe } from 'fp-ts/function';
 import * as TE from 'fp-ts/TaskEither';
 import type { Graph, Sizes } from '../../dsl/graph/graph.ts';
-import { makeGraph } from '../../dsl/graph/graph.ts';
+import { apply } from '../../dsl/graph/apply.ts';
+import { inputName, makeGraph } from '../../dsl/graph/graph.ts';
+import { pullback } from '../../dsl/gradient/gradients.ts';
 import { add, input, mul, unsqueeze } from '../../dsl/index.ts';
 import { BLOCK_NAMES, blockOf, type Block, type Site } from './blocks.ts';
 import { checkpointRun, forwardRun, fullSizeRun, modelSamplerRun } from './c2i.ts';
@@ -14,6 +16,7 @@ import { caseKindOf, LONE_INPUT, LONE_OUTPUT, type CaseKind } from './cases.ts';
 import { casesOf, configOf, dataUnder, NO_WEIGHTS, shapeOf, type Feeds, type GoldenHeader, type GoldenRun, type Sources } from './golden.ts';
 import { bytesRun, lagrangeRun, schedulingRun } from './host.ts';
 import { runCases, samplerCases, type Field } from './samplers.ts';
+import { optimizerRun, trainingRun, trainingStepsRun } from './training.ts';
 
 export type { Call, Evaluate, Feeds, GoldenHeader, GoldenRun, Numbers, Sources, TensorHeader, WeightSet } from './golden.ts';
 
@@ -49,12 +52,27 @@ const asOutputs = (outputs: Feeds, name: (output: string) => string = (output) =
 /** Values of tensors that the file has. */
 const known = (header: GoldenHeader, values: Feeds): Feeds => Object.fromEntries(Object.entries(values).filter(([name]) => name in header.tensors));
 
+/** Cotangents of a block's outputs have this before their names, under `in.`. */
+const COTANGENT = 'cotangent.';
+
+/** The block with the gradients that the file has: of the sum over outputs of output times cotangent. */
+const withSlopes = (graph: Graph, header: GoldenHeader): Graph => {
+  const given = graph.outputs.filter(({ name }) => `in.${COTANGENT}${name}` in header.tensors);
+  if (given.length === 0) return graph;
+  const cotangents = given.map(({ name, node }) => apply('input', [], { name: `${COTANGENT}${name}`, role: 'input', shape: node.shape, dtype: 'f32' }));
+  const wanted = [...graph.inputs.map((node) => [`grad.in.${inputName(node)}`, node] as const), ...graph.parameters.map((node) => [`grad.param.${inputName(node)}`, node] as const)]
+    .filter(([name]) => name in header.tensors);
+  const slopes = pullback(given.map(({ node }) => node), cotangents, wanted.map(([, node]) => node));
+  const outputs = [...graph.outputs.map(({ name, node }) => [name, node] as const), ...wanted.map(([name], i) => [name, slopes[i]!] as const)];
+  return makeGraph(Object.fromEntries(outputs), [...graph.inputs, ...cotangents, ...graph.parameters]);
+};
+
 const blockRun = (header: GoldenHeader, block: Block): E.Either<string, GoldenRun> => {
   const site = siteOf(header);
-  const graph = block.graph(site);
+  const graph = withSlopes(block.graph(site), header);
   return E.map((sizes: Sizes): GoldenRun => ({
     needsCheckpoint: false,
-    run: ({ evaluate, tensor }) => TE.map((outputs: Feeds) => known(header, asOutputs(outputs)))(
+    run: ({ evaluate, tensor }) => TE.map((outputs: Feeds) => known(header, { ...asOutputs(outputs), ...outputs }))(
       evaluate({ graph, sizes, inputs: dataUnder(header, 'in.', tensor), parameters: dataUnder(header, 'param.', tensor) })),
   }))(wholeSizes(block.sizes(site)));
 };
@@ -128,7 +146,7 @@ const samplerKind = (header: GoldenHeader, className: string): E.Either<string, 
   : modelSamplerRun(header);
 
 /** Metadata that should hold JSON and does not. */
-const unreadable = ({ metadata }: GoldenHeader): string | undefined => ['config', 'cases'].find((field) => {
+const unreadable = ({ metadata }: GoldenHeader): string | undefined => ['config', 'cases', 'trainer', 'variants', 'runs', 'optimizer'].find((field) => {
   try {
     JSON.parse(metadata[field] ?? 'null');
     return false;
@@ -148,6 +166,9 @@ export const goldenRun = (header: GoldenHeader): E.Either<string, GoldenRun> => 
     case 'c2i forward': return forwardRun(header);
     case 'full size c2i forward': return fullSizeRun(header);
     case 'checkpoint': return checkpointRun(header);
-    default: return E.left(`goldens of kind '${kind}' cannot be run: known are block, sampler, c2i forward, full size c2i forward, checkpoint`);
+    case 'training': return trainingRun(header);
+    case 'training steps': return trainingStepsRun(header);
+    case 'optimizer': return optimizerRun(header);
+    default: return E.left(`goldens of kind '${kind}' cannot be run: known are block, sampler, c2i forward, full size c2i forward, checkpoint, training, training steps, optimizer`);
   }
 };

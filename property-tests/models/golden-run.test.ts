@@ -239,7 +239,7 @@ describe('files that cannot be run', () => {
     num_classes: 3,
   };
   const cases: readonly (readonly [GoldenHeader, RegExp])[] = [
-    [header({ kind: 'training' }), /kind 'training' cannot be run: known are block/],
+    [header({ kind: 'sculpture' }), /kind 'sculpture' cannot be run: known are block/],
     [header({ kind: 'block', class: 'a.Unknown' }), /no block is known for the class 'a.Unknown'/],
     [header({ kind: 'block', class: 'a.toString' }), /no block is known/],
     [header({ kind: 'block', class: 'a.RMSNorm', config: '{' }), /config is no JSON/],

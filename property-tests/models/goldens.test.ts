@@ -41,7 +41,7 @@ const compare = async (file: string, weights: (name: string) => Golden = readGol
         ),
     })(),
   );
-  const names = [...golden.tensors.keys()].filter((name) => /^(out|out64|mid)\./.test(name) && name !== 'out.denoiser');
+  const names = [...golden.tensors.keys()].filter((name) => /^(out|out64|mid|grad)\./.test(name) && name !== 'out.denoiser');
   expect(names.length).toBeGreaterThan(0);
   return names.flatMap((name) => (values[name] === undefined ? [`${name} was not computed`] : (disagreement(golden, name, values[name]) ?? [])));
 };
@@ -83,6 +83,10 @@ describe('blocks', () => {
 describe('models', () => {
   for (const file of ['c2i_square', 'c2i_nonsquare', 'ckpt/c2i_f32_expected', 'ckpt/c2i_mixed_expected'])
     test(file, async () => expect(await compare(file)).toEqual([]));
+});
+
+describe('training', () => {
+  for (const file of ['adamw_unit', 'train_fm_c2i', 'train_repa_c2i']) test(file, async () => expect(await compare(file)).toEqual([]));
 });
 
 describe('samplers', () => {

@@ -3,6 +3,7 @@
  *
  * Invariant: nothing above this folder asks which of the two it has; tensors stay where they were computed until `read`.
  */
+import type { Either } from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import type { Graph, Sizes } from '../../dsl/graph/graph.ts';
 import type { DType } from '../../dsl/dtype.ts';
@@ -53,6 +54,14 @@ export interface LoadRequest {
   readonly onCompiled?: (ready: number, all: number) => void;
 }
 
+/** What a program would ask of the adapter. */
+export interface Estimate {
+  /** Bytes of the buffers that a run has of its own: intermediate tensors, constants and host inputs; parameters and outputs not counted. */
+  readonly bytes: number;
+  /** Arithmetic operations of a run. */
+  readonly flops: number;
+}
+
 export interface RunOptions {
   readonly signal?: AbortSignal;
   /** False: the result may come before the work is done, so that several runs queue up. */
@@ -85,6 +94,8 @@ export interface Backend {
   readonly notice: string;
   /** Compiles, allocates, uploads. Errors: everything that is wrong with the graph; what the adapter lacks; memory; lost; aborted. */
   readonly load: (request: LoadRequest) => TaskEither<BackendError, Executable>;
+  /** What a program would take, without loading it; left out where nobody plans memory. Errors: as `load`. */
+  readonly estimate?: (request: LoadRequest) => Either<BackendError, Estimate>;
   /** Puts f32 data where programs find it. Errors: memory; lost. */
   readonly upload: (shape: readonly number[], data: Float32Array) => TaskEither<BackendError, BackendTensor>;
   /** Elements of a tensor in a row, from `first` on, under a shape of their own and without a copy; to be disposed like any other. */

@@ -1,6 +1,8 @@
 /** The compiler and a WebGPU device as a backend. */
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
+import { costsOf } from '../../compiler/analysis/cost.ts';
+import { explain } from '../../compiler/compile.ts';
 import { type CompileError, showCompileError } from '../../compiler/errors.ts';
 import type { Numbers } from '../../compiler/precision/policy.ts';
 import { profileOf } from '../../compiler/profile.ts';
@@ -156,6 +158,12 @@ export const wgslBackend = (device: Device, notice: string, options: WgslOptions
     largest: Math.min(profile.limits.maxStorageBufferBindingSize, profile.limits.maxBufferSize),
     notice,
     load: (request) => () => open(request),
+    estimate: ({ graph, sizes, name, inPlace }) => {
+      const made = explain(graph, { ...options, sizes, profile, name, ...(inPlace && { inPlace }) });
+      if (E.isLeft(made)) return E.left(ofCompileErrors(name, made.left));
+      const { program, kernels } = made.right, own = program.buffers.filter(({ kind }) => kind !== 'parameter' && kind !== 'output');
+      return E.right({ bytes: own.reduce((sum, { bytes }) => sum + bytes, 0), flops: costsOf(kernels).reduce((sum, { flops }) => sum + flops, 0) });
+    },
     upload: (shape, data) => () => upload(device, shape, 'f32', data)().then(E.bimap(ofDeviceError, tensorOf)),
     part: (whole, first, shape) => tensorOf(part(homeOf(whole), first, shape)),
     record: () => recorderOn(device),

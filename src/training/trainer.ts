@@ -13,6 +13,7 @@ import type { Regions } from '../../dsl/gradient/recompute.ts';
 import { add, input, mul, reshape, sqrt, square, sum } from '../../dsl/index.ts';
 import type { Tensor } from '../../dsl/tensor.ts';
 import type { Backend, BackendError, BackendTensor, Executable, Inputs, Recorder } from '../backend/backend.ts';
+import { planStep } from './budget.ts';
 import { type FlatBuffer, flatLayout, flattened, ROW, unflattened } from './flat.ts';
 
 /** An optimiser over a flat buffer of `n` elements. */
@@ -53,8 +54,10 @@ export interface TrainerOptions {
   /** Micro-batches of a step; their gradients are averaged. */
   readonly accumulate?: number;
   readonly state: TrainingState;
-  /** What the backward pass computes again instead of keeping it. */
+  /** What the backward pass computes again instead of keeping it; with a budget, the trainer chooses. */
   readonly recompute?: Regions;
+  /** Bytes that parameters, moments and a step may take together. */
+  readonly budget?: number;
   readonly signal?: AbortSignal;
   readonly onCompiled?: (ready: number, all: number) => void;
 }
@@ -68,6 +71,8 @@ export interface Trainer {
   readonly state: () => TaskEither<BackendError, TrainingState>;
   /** The parameters where they are, for programs of the same backend: `ema` where averages are kept. They change with every step. */
   readonly tensors: (which: 'parameters' | 'ema') => Readonly<Record<string, BackendTensor>>;
+  /** What was chosen to keep the budget, in words. */
+  readonly notes: readonly string[];
   readonly dispose: () => void;
 }
 
@@ -124,7 +129,7 @@ const partsOf = (backend: Backend, places: readonly Place[], which: string): Rea
 
 const open = async (backend: Backend, options: TrainerOptions): Promise<Trainer> => {
   const { graph, sizes, shapes, optimizer, accumulate = 1, state, signal } = options;
-  const layout = flatLayout(shapes, Math.floor(backend.largest / 4)), held: { dispose: () => void }[] = [];
+  const layout = flatLayout(shapes, Math.floor(backend.largest / 4)), loss = onlyLoss(graph, accumulate), plan = planned(backend, options, loss, layout), held: { dispose: () => void }[] = [];
   const keep = <A extends { readonly dispose: () => void }>(made: A): A => { held.push(made); return made; };
   try {
     const uploaded = async (buffer: FlatBuffer, values: Readonly<Record<string, ArrayLike<number>>>) => keep(await done(backend.upload([buffer.elements], flattened(buffer, values))));
@@ -144,19 +149,28 @@ const open = async (backend: Backend, options: TrainerOptions): Promise<Trainer>
 
     const common = { ...(signal && { signal }), ...(options.onCompiled && { onCompiled: options.onCompiled }) };
     const loaded = async (name: string, program: Graph, bound: Sizes, inPlace = false): Promise<Executable> => keep(await done(backend.load({ graph: program, sizes: bound, name, inPlace, ...common })));
-    const training = withGradients(onlyLoss(graph, accumulate), 'loss', options.recompute && { recompute: options.recompute });
+    const training = withGradients(loss, 'loss', plan.recompute && { recompute: plan.recompute });
     const gradient = keep(await done(backend.load({ graph: training, sizes, name: 'gradient', parameters, ...common })));
     const { graph: normOf, sizes: rows } = normGraph(layout.length), norm = await loaded('norm', normOf, rows(layout));
     const updates = new Map<number, Executable>(), sums = new Map<number, Executable>();
     for (const { elements } of layout) {
-      if (!updates.has(elements)) updates.set(elements, await loaded('optimiser', optimizer.graph, { n: elements }, true));
+      if (!updates.has(elements)) updates.set(elements, await loaded('optimiser', optimizer.graph, { n: elements, k: optimizer.hyper(1).length }, true));
       if (accumulate > 1 && !sums.has(elements)) sums.set(elements, await loaded('accumulation', accumulateGraph(), { n: elements }, true));
     }
-    return running({ backend, options, accumulate, places, targets, parameters, averages, log, gradient, norm, updates, sums, dispose: () => held.toReversed().forEach((one) => one.dispose()) });
+    return running({ backend, options, accumulate, places, targets, parameters, averages, log, gradient, norm, updates, sums, notes: plan.notes, dispose: () => held.toReversed().forEach((one) => one.dispose()) });
   } catch (thrown) {
     held.toReversed().forEach((one) => one.dispose());
     throw thrown;
   }
+};
+
+/** How the memory budget is kept; throws where it cannot be. */
+const planned = (backend: Backend, { optimizer, accumulate = 1, sizes, budget, recompute }: TrainerOptions, graph: Graph, layout: readonly FlatBuffer[]): { readonly recompute?: Regions; readonly notes: readonly string[] } => {
+  if (budget === undefined) return { ...(recompute && { recompute }), notes: [] };
+  const copies = 2 + optimizer.states.length + (optimizer.ema ? 1 : 0) + (accumulate > 1 ? 1 : 0), found = planStep(backend, { graph, sizes, layout, copies, budget });
+  if (E.isLeft(found)) throw new Failure(found.left);
+  if (!found.right.fits) throw new Failure({ kind: 'memory', message: found.right.note });
+  return { ...(found.right.recompute && { recompute: found.right.recompute }), notes: [found.right.note] };
 };
 
 /** The graph of the loss alone, as a part of the mean over the micro-batches of a step. */
@@ -181,6 +195,7 @@ interface Machine {
   readonly norm: Executable;
   readonly updates: ReadonlyMap<number, Executable>;
   readonly sums: ReadonlyMap<number, Executable>;
+  readonly notes: readonly string[];
   readonly dispose: () => void;
 }
 
@@ -261,6 +276,7 @@ const running = (machine: Machine): Trainer => {
     report: () => attempted(reports),
     state: () => attempted(whole),
     tensors: (which) => (which === 'ema' ? machine.averages : machine.parameters),
+    notes: machine.notes,
     dispose: machine.dispose,
   };
 };

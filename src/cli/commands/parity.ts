@@ -87,7 +87,7 @@ export const parity = command({
     json: flag('one line of JSON per file: {file, backend, adapter, ok, tensors: [{name, relrms, relmax, limit, ok}]}'),
   },
   details:
-    'Every out., out64. and mid. tensor is compared, with the limit of tolerances.json; one that was not computed fails.\n' +
+    'Every out., out64., mid. and grad. tensor is compared, with the limit of tolerances.json; one that was not computed fails.\n' +
     'Limits are for f32; they are 2^9 times wider where tensors lie as f16 (relrms at most 2^-6), and 2^12 times for int8 weights (at most 2^-4).\n' +
     'Exit code: 0 all agree, 1 some do not, 2 a file cannot be run.',
   examples: [

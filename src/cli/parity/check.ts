@@ -26,7 +26,7 @@ export interface Report {
 /** The run in doubles that belongs to a float32 result, where the file has one. */
 const inDoubles = (name: string): string => name.replace(/^out\./, 'out64.');
 
-const isChecked = (name: string): boolean => /^(out|out64|mid)\./.test(name);
+const isChecked = (name: string): boolean => /^(out|out64|mid|grad)\./.test(name);
 
 /** Names to be judged: results, and whatever else was computed (the weights of checkpoints). */
 const namesOf = ({ tensors }: GoldenHeader, values: Feeds): readonly string[] =>
@@ -93,6 +93,6 @@ export const checkGolden = async (path: string, backend: Backend, options: Check
   const tensors = verdicts(golden.right, E.isLeft(values) ? {} : values.right, options.numbers ?? {});
   if (E.isLeft(values))
     return { ...shared, ok: false, tensors, error: values.left.message, ...(values.left.kind === 'aborted' && { interrupted: true }) };
-  if (tensors.length === 0) return { ...shared, ok: false, tensors, error: `${path}: it holds no out., out64. or mid. tensors: nothing was checked` };
+  if (tensors.length === 0) return { ...shared, ok: false, tensors, error: `${path}: it holds no out., out64., mid. or grad. tensors: nothing was checked` };
   return { ...shared, ok: tensors.every(({ ok }) => ok), tensors };
 };

@@ -19,9 +19,6 @@ export interface Golden {
 
 const headerOf = ({ metadata, tensors }: TensorFile): GoldenHeader => ({ metadata, tensors: Object.fromEntries(tensors) });
 
-/** Gradients are large, and belong to training. */
-const isRead = (name: string): boolean => !name.startsWith('grad.');
-
 /** Errors: those of opening and reading a file of tensors, and one without the metadata of a golden. */
 export const readGolden =
   (path: string): TaskEither<FileError, Golden> =>
@@ -35,7 +32,7 @@ export const readGolden =
       }
       return await attempt(path, async () => {
         const tensors = new Map<string, Float64Array>();
-        for (const name of file.tensors.keys()) if (isRead(name)) tensors.set(name, await readFloat64(file, name));
+        for (const name of file.tensors.keys()) tensors.set(name, await readFloat64(file, name));
         return { path, header: headerOf(file), tensors };
       })();
     } finally {

@@ -57,6 +57,12 @@ const placeOf = (path: string, metadata: Metadata): string | undefined => {
       return `fullsize_${base}`;
     case 'sampler':
       return samplerPlace(base, metadata);
+    case 'optimizer':
+      return `adamw_unit_${base}`;
+    case 'training':
+      return `train_${base}`;
+    case 'training steps':
+      return `train_x_adamw3_${base}`;
     default:
       return undefined;
   }

@@ -1,0 +1,53 @@
+/**
+ * First weights, as the authors' code draws them (repository MCG-NJU/PixNerd): torch's default for linear layers, Xavier for the patch
+ * embedder, normals of 0.02 for class table and time, zeros for modulations and the last layer, so that every block begins as the identity.
+ *
+ * Invariant: a weight depends on (seed, name of its parameter, place) alone. The numbers are ours, the distributions theirs.
+ */
+import { philox4x32 } from '../../dsl/scalar/philox.ts';
+import type { C2iConfig } from './config.ts';
+import { parameterShapes } from './graph.ts';
+
+const WORD = 2 ** -32;
+/** FNV-1a of a name, so that every parameter has numbers of its own. */
+const hashOf = (name: string): number => {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+};
+
+/** Numbers made from two random words each. */
+const drawn = (seed: number, name: string, count: number, make: (a: number, b: number) => number): Float32Array<ArrayBuffer> => {
+  const key = [seed >>> 0, hashOf(name)] as const, values = new Float32Array(count);
+  for (let i = 0; i < count; i += 2) {
+    const [a, b, c, d] = philox4x32([i >>> 1, Math.floor(seed / 2 ** 32) >>> 0, 0, 0], key);
+    values[i] = make(a, b);
+    if (i + 1 < count) values[i + 1] = make(c, d);
+  }
+  return values;
+};
+const uniform = (limit: number) => (a: number): number => limit * (2 * a * WORD - 1);
+const normal = (deviation: number) => (a: number, b: number): number => deviation * Math.sqrt(-2 * Math.log((a + 1) * WORD)) * Math.cos(2 * Math.PI * b * WORD);
+
+type Rule = (shape: readonly number[], weight: readonly number[]) => ((a: number, b: number) => number) | number;
+/** The first rule whose name fits; `weight` is the shape of the layer's matrix. */
+const RULES: readonly (readonly [RegExp, Rule])[] = [
+  [/(^|\.)(norm\d?|q_norm|k_norm)\.weight$/, () => 1],
+  [/^s_embedder\.proj\.weight$/, ([out, inner]) => uniform(Math.sqrt(6 / (out! + inner!)))],
+  [/^s_embedder\.proj\.bias$/, () => 0],
+  [/^y_embedder\.embedding_table\.weight$/, () => normal(0.02)],
+  [/^t_embedder\.mlp\.\d\.weight$/, () => normal(0.02)],
+  [/adaLN_modulation\.\d\.(weight|bias)$/, () => 0],
+  [/^final_layer\.linear\.(weight|bias)$/, () => 0],
+  [/./, (_shape, weight) => uniform(1 / Math.sqrt(weight.at(-1)!))],
+];
+
+/** The first weights of a model, by official name. */
+export const initialise = (config: C2iConfig, seed: number): Readonly<Record<string, Float32Array<ArrayBuffer>>> => {
+  const shapes = parameterShapes(config);
+  return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
+    const [, rule] = RULES.find(([pattern]) => pattern.test(name))!, made = rule(shape, shapes[name.replace(/bias$/, 'weight')] ?? shape); // the last fits all
+    const count = shape.reduce((a, b) => a * b, 1);
+    return [name, typeof made === 'number' ? new Float32Array(count).fill(made) : drawn(seed, name, count, made)];
+  }));
+};

@@ -37,7 +37,7 @@ export interface EvaluationRequest {
   /** Images that are sampled at once. */
   readonly batch: number;
   readonly signal?: AbortSignal;
-  /** Hears what is done: `sampling`, `memorisation`. */
+  /** Hears what is done: `sampling` (network calls), `judging` (sets), `memorisation` (training images). */
   readonly onProgress?: (what: string, done: number, all: number) => void;
   readonly onNote?: (line: string) => void;
 }
@@ -100,18 +100,14 @@ const PURPOSE = { reference: 0, real: 1, copies: 2 } as const;
 
 const sampled = async ({ backend, model, plan, size, samples, seeds, batch, signal, onProgress, onNote }: EvaluationRequest): Promise<readonly ImageSet[]> => {
   const labels = Array.from({ length: model.config.num_classes }, (_, label) => label), sets: ImageSet[] = [];
-  const all = samples * seeds.length;
-  onProgress?.('sampling', 0, all);
   for (const [k, seed] of seeds.entries()) {
     const images: SampledImage[] = [];
     const stream = sample({
       backend, model, plan, size, seed, labels, first: 0, end: samples, batch, ...(signal && { signal }),
+      onStep: (ready, all) => onProgress?.('sampling', k * all + ready, seeds.length * all),
       onLower: (lower, { message }) => onNote?.(`the batch is lowered to ${lower}: ${message}`),
     });
-    for await (const image of stream) {
-      images.push(valueOf(image));
-      onProgress?.('sampling', k * samples + images.length, all);
-    }
+    for await (const image of stream) images.push(valueOf(image));
     sets.push(imagesOf(images, size, model.config.in_channels));
   }
   return sets;
@@ -154,9 +150,12 @@ export const summaryOf = (scores: readonly Scores[]): Row['summary'] =>
   }));
 
 /** The sets of all rows one after the other, since the adapter can do no more. */
-const judgedSets = async (sets: Sets, judge: Judge): Promise<Readonly<Record<RowName, readonly Judged[]>>> => {
-  const found = byRow((): Judged[] => []);
-  for (const name of names) for (const images of sets[name]) found[name].push(await done(judge.judge(images)));
+const judgedSets = async (sets: Sets, judge: Judge, onProgress: EvaluationRequest['onProgress']): Promise<Readonly<Record<RowName, readonly Judged[]>>> => {
+  const found = byRow((): Judged[] => []), all = names.flatMap((name) => sets[name].map((images) => ({ name, images })));
+  for (const [i, { name, images }] of all.entries()) {
+    found[name].push(await done(judge.judge(images)));
+    onProgress?.('judging', i + 1, all.length);
+  }
   return found;
 };
 
@@ -166,8 +165,9 @@ const run = async (request: EvaluationRequest): Promise<Evaluation> => {
   const judge = await done(openJudge(backend, classifier.config, { weights: classifier.weights }, signal));
   try {
     const measured = referenceOf(reference, await done(judge.judge(reference)), samples);
-    const judged = await judgedSets(sets, judge);
-    const scores = byRow((name) => sets[name].map((images, k) => scoresOf(images, judged[name][k]!, measured, model.config.patch_size)));
+    const judged = await judgedSets(sets, judge, request.onProgress);
+    const measure = (name: RowName, k: number): Scores => scoresOf(sets[name][k]!, judged[name][k]!, measured, model.config.patch_size); // one for each seed
+    const scores = byRow((name) => request.seeds.map((_, k) => measure(name, k)));
     const compared = data.heldOut === undefined ? 0 : Math.min(MOST_COMPARED, samples);
     const copied = compared === 0 ? undefined : await memorised(request, sets, compared);
     const rows = names.map((name): Row => {

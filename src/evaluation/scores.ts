@@ -6,7 +6,7 @@
 import type { Judged } from './classifier.ts';
 import { accuracyOf } from './classifier.ts';
 import type { ImageSet } from './images.ts';
-import { firstOf } from './metrics/features.ts';
+import { firstOf, rootMeanSquare, scaled } from './metrics/features.ts';
 import { frechetDistance, type Moments, momentsOf } from './metrics/frechet.ts';
 import { kernelDistance, type KernelSet, kernelSetOf } from './metrics/kernel-distance.ts';
 import { type Manifold, manifoldOf, precisionRecall } from './metrics/manifolds.ts';
@@ -25,7 +25,7 @@ export interface MetricAbout {
 /** The metrics, the most telling first. */
 export const METRICS = {
   accuracy: { title: 'accuracy %', what: 'images that the classifier takes for the class that was asked for', digits: 1, scale: 100 },
-  fd: { title: 'FD', what: "Fréchet distance to the reference, on the classifier's features (not FID)", digits: 2 },
+  fd: { title: 'FD', what: "Fréchet distance to the reference, on the classifier's features (not FID)", digits: 3 },
   kid: { title: 'KID x1000', what: 'unbiased kernel distance to the reference, on the same features; 0 for real images in the mean', digits: 1, scale: 1000 },
   kidError: { title: 's.e.', what: 'standard error of one KID x1000, by the jackknife', digits: 1, scale: 1000 },
   precision: { title: 'precision', what: 'share of the images in the manifold of as many real ones', digits: 3 },
@@ -42,6 +42,8 @@ export type Scores = Readonly<Partial<Record<Metric, number>>>;
 
 /** Everything about the reference that is computed once. */
 export interface Reference {
+  /** What features are divided by: their root mean square over the reference, so that distances do not depend on how large a classifier makes them. */
+  readonly unit: number;
   readonly moments: Moments;
   readonly kernel: KernelSet;
   readonly manifold: Manifold;
@@ -49,18 +51,20 @@ export interface Reference {
 }
 
 /** The reference of sets of `count` images; it has as many itself, at least. */
-export const referenceOf = (images: ImageSet, judged: Judged, count: number): Reference => ({
-  moments: momentsOf(judged), kernel: kernelSetOf(judged), manifold: manifoldOf(firstOf(judged, count)), spectrum: radialSpectrum(images),
-});
+export const referenceOf = (images: ImageSet, judged: Judged, count: number): Reference => {
+  const unit = rootMeanSquare(judged), features = scaled(judged, 1 / unit);
+  return { unit, moments: momentsOf(features), kernel: kernelSetOf(features), manifold: manifoldOf(firstOf(features, count)), spectrum: radialSpectrum(images) };
+};
 
 /** The scores of a set that need no training images. */
 export const scoresOf = (images: ImageSet, judged: Judged, reference: Reference, patch: number): Scores => {
-  const { distance, standardError } = kernelDistance(kernelSetOf(judged), reference.kernel), seam = seamScore(images, patch);
+  const features = scaled(judged, 1 / reference.unit), { distance, standardError } = kernelDistance(kernelSetOf(features), reference.kernel);
+  const seam = seamScore(images, patch);
   return {
     accuracy: accuracyOf(judged, images.labels),
-    fd: frechetDistance(momentsOf(judged), reference.moments),
+    fd: frechetDistance(momentsOf(features), reference.moments),
     kid: distance, kidError: standardError,
-    ...precisionRecall(manifoldOf(judged), reference.manifold),
+    ...precisionRecall(manifoldOf(features), reference.manifold),
     ...(seam !== undefined && { seam }),
     spectrum: spectrumError(radialSpectrum(images), reference.spectrum),
   };

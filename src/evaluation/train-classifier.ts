@@ -5,9 +5,8 @@
  */
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
-import { makeGraph } from '../../dsl/graph/graph.ts';
-import { add, div, index, input, mul, sqrt, square, sub } from '../../dsl/index.ts';
 import { type ClassifierConfig, classifierLossGraph, classifierShapes, classifierSizes } from '../../models/evaluation/classifier.ts';
+import { optimizerOf } from '../../models/training/optimizer.ts';
 import { philoxNormals } from '../../models/noise/philox.ts';
 import type { Backend, BackendError } from '../backend/backend.ts';
 import type { DataError, Dataset } from '../data/dataset.ts';
@@ -38,21 +37,9 @@ export interface TrainedClassifier {
   readonly steps: number;
 }
 
-const [BETA1, BETA2, EPSILON] = [0.9, 0.999, 1e-8];
-
-/** Adam (Kingma and Ba 2014) over a flat buffer; the learning rate falls along half a cosine to 0 at the last step. */
-export const adam = (rate: number, steps: number): FlatOptimizer => {
-  const [param, grad, m, v] = [input('param', ['n']), input('grad', ['n']), input('m', ['n']), input('v', ['n'])];
-  const hyper = input('hyper', [3]), norm = input('norm', [1]);
-  const [learningRate, unbiased1, unbiased2] = [index(hyper, 0, 0), index(hyper, 0, 1), index(hyper, 0, 2)];
-  const nextM = add(mul(m, BETA1), mul(grad, 1 - BETA1)), nextV = add(mul(v, BETA2), mul(square(grad), 1 - BETA2));
-  const move = div(mul(nextM, unbiased1), add(sqrt(mul(nextV, unbiased2)), EPSILON));
-  return {
-    graph: makeGraph({ param: sub(param, mul(move, learningRate)), m: nextM, v: nextV }, [param, grad, m, v, hyper, norm]),
-    states: ['m', 'v'], ema: false,
-    hyper: (step) => Float32Array.of((rate * (1 + Math.cos((Math.PI * (step - 1)) / steps))) / 2, 1 / (1 - BETA1 ** step), 1 / (1 - BETA2 ** step)),
-  };
-};
+/** Adam without decay; its rate falls along half a cosine, from the first step on. */
+const optimizerFor = (rate: number, steps: number): FlatOptimizer =>
+  optimizerOf({ kind: 'adamw', weightDecay: 0 }, (step) => (rate * (1 + Math.cos((Math.PI * (step - 1)) / steps))) / 2);
 
 /** Weights drawn for rectified layers (He et al. 2015): normal with variance 2 / inputs; biases 0. */
 export const initialWeights = (config: ClassifierConfig, seed: bigint): Readonly<Record<string, Float32Array<ArrayBuffer>>> =>
@@ -71,7 +58,7 @@ export const trainClassifier = (request: ClassifierTraining): TaskEither<Backend
   const { backend, config, train, batch, epochs, seed, signal } = request;
   const steps = Math.max(1, Math.floor((epochs * train.size) / batch)), parameters = initialWeights(config, seed);
   const opened = await openTrainer(backend, {
-    graph: classifierLossGraph(), sizes: classifierSizes(config, batch), shapes: classifierShapes(config), optimizer: adam(request.rate, steps),
+    graph: classifierLossGraph(), sizes: classifierSizes(config, batch), shapes: classifierShapes(config), optimizer: optimizerFor(request.rate, steps),
     state: { step: 0, parameters, ema: parameters, moments: {} }, ...(signal && { signal }),
   })();
   if (E.isLeft(opened)) return opened;

@@ -114,11 +114,12 @@ const opened = async (path: string, heldOut: string | undefined, size: ImageSize
 /** What can be said of a set that does not tell which images the model saw. */
 const UNKNOWN = 'no image of the data is known to be held out: the real rows may have been trained on, and memorisation is not measured (--held-out FOLDER changes that)';
 
-/** Without this, the command is the same on every machine. */
-const commandLine = ({ operands, values, given }: Given): string => {
-  const shown = [...given].map((option) => `--${option} ${String(values[option as keyof typeof values])}`); // as: given options are options
-  return ['pixnerd evaluate', ...operands, ...shown].join(' ');
-};
+const shown = (value: Given['values'][keyof Given['values']]): string =>
+  typeof value !== 'object' ? String(value) : 'height' in value ? `${value.height}x${value.width}` : value.join(',');
+
+/** The command that repeats an evaluation. */
+const commandLine = ({ operands, values, given }: Given): string =>
+  ['pixnerd evaluate', ...operands, ...[...given].map((option) => `--${option} ${shown(values[option as keyof typeof values])}`)].join(' '); // as: given options are options
 
 const judge = async (parsed: Given, terminal: Terminal): Promise<void> => {
   const { values, operands } = parsed, started = performance.now(), [name] = operands as readonly [string], data = values.data!; // both were asked for

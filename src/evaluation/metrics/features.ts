@@ -25,3 +25,9 @@ export const squaredDistance = (a: Features, i: number, b: Features, j: number):
 
 /** The first rows. */
 export const firstOf = ({ dimensions, features }: Features, count: number): Features => ({ count, dimensions, features: features.subarray(0, count * dimensions) });
+
+/** The root mean square of all numbers. */
+export const rootMeanSquare = ({ features }: Features): number => Math.sqrt(features.reduce((sum, x) => sum + x * x, 0) / features.length);
+
+/** Every number times a factor. */
+export const scaled = ({ count, dimensions, features }: Features, factor: number): Features => ({ count, dimensions, features: features.map((x) => x * factor) });

@@ -60,6 +60,12 @@ export { initialise } from '../models/pixnerd/initialise.ts';
 export { planStep, type MemoryPlan, type PlanRequest } from './training/budget.ts';
 export { firstBadOp, showBadOp, type BadOp } from './training/first-bad.ts';
 export { openTrainer, shapesOf, type FlatOptimizer, type StepReport, type Trainer, type TrainerOptions, type TrainingState } from './training/trainer.ts';
+// data to train on
+export { DATA_KINDS, type DataError, type DataKind, type DataOptions, type Dataset, type Item } from './data/dataset.ts';
+export { openDataset } from './data/open.ts';
+export { openLoader, type Batch, type Loader, type LoaderOptions } from './data/loader.ts';
+export type { PackContent, PackItem } from './data/pack-format.ts';
+export { encodePack } from './data/pack-write.ts';
 
 // the runtime
 export { openNodeDevice, type AdapterChoice, type NodeDevice } from './runtime/node.ts';

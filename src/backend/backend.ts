@@ -5,6 +5,7 @@
  */
 import type { Either } from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
+import type { Numbers } from '../../compiler/precision/policy.ts';
 import type { Graph, Sizes } from '../../dsl/graph/graph.ts';
 import type { DType } from '../../dsl/dtype.ts';
 import type { NumberArray } from '../runtime/elements.ts';
@@ -47,6 +48,8 @@ export interface LoadRequest {
   readonly parameters?: Readonly<Record<string, BackendTensor>>;
   /** Outputs of the name of an input take its place: a run changes that tensor instead of giving a new one. */
   readonly inPlace?: boolean;
+  /** How this program keeps its numbers, where that is not how the backend's programs do. */
+  readonly numbers?: Numbers;
   /** Adds every tap of the graph as an output. */
   readonly taps?: boolean;
   readonly signal?: AbortSignal;

@@ -138,11 +138,12 @@ export const wgslBackend = (device: Device, notice: string, options: WgslOptions
     weights = NO_WEIGHTS,
     parameters: placed,
     inPlace,
+    numbers,
     taps = false,
     signal,
     onCompiled,
   }: LoadRequest): Promise<E.Either<BackendError, Executable>> => {
-    const program = compileAloud(graph, { ...options, sizes, profile, taps, name, ...(inPlace && { inPlace }) });
+    const program = compileAloud(graph, { ...options, ...numbers, sizes, profile, taps, name, ...(inPlace && { inPlace }) });
     if (E.isLeft(program)) return E.left(ofCompileErrors(name, program.left));
     const parameters = placed === undefined ? storeOf(weights) : parametersAt(device, mapEntries(placed, homeOf));
     const loaded = await load(device, program.right, { parameters, ...(signal && { signal }), ...(onCompiled && { onCompiled }) })();
@@ -158,8 +159,8 @@ export const wgslBackend = (device: Device, notice: string, options: WgslOptions
     largest: Math.min(profile.limits.maxStorageBufferBindingSize, profile.limits.maxBufferSize),
     notice,
     load: (request) => () => open(request),
-    estimate: ({ graph, sizes, name, inPlace }) => {
-      const made = explain(graph, { ...options, sizes, profile, name, ...(inPlace && { inPlace }) });
+    estimate: ({ graph, sizes, name, inPlace, numbers }) => {
+      const made = explain(graph, { ...options, ...numbers, sizes, profile, name, ...(inPlace && { inPlace }) });
       if (E.isLeft(made)) return E.left(ofCompileErrors(name, made.left));
       const { program, kernels } = made.right, own = program.buffers.filter(({ kind }) => kind !== 'parameter' && kind !== 'output');
       return E.right({ bytes: own.reduce((sum, { bytes }) => sum + bytes, 0), flops: costsOf(kernels).reduce((sum, { flops }) => sum + flops, 0) });

@@ -3,7 +3,7 @@ import { describeOptions } from './arguments.ts';
 import type { AnyCommand } from './command.ts';
 
 const usage = ({ name, operands }: AnyCommand): string => {
-  const behind = operands === undefined ? '' : ` ${operands.placeholder}${operands.most > 1 ? '...' : ''}`;
+  const behind = operands === undefined ? '' : ` ${operands.placeholder}${operands.most > Math.max(1, operands.least) ? '...' : ''}`;
   return `pixnerd ${name}${operands?.least === 0 ? ` [${behind.trim()}]` : behind} [options]`;
 };
 

@@ -27,6 +27,9 @@ export interface DecodeJob extends ImageShape {
 /** The pixels [C, H, W], or why there are none. Plain data, so that it crosses threads. */
 export type Decoded = { readonly pixels: Uint8Array<ArrayBuffer> } | { readonly error: FileError };
 
+/** Whether the file is at fault, so that others can do without it. A thread that died or rights that are missing are no reason to go on with less. */
+export const isDamage = ({ kind }: FileError): boolean => kind === 'corrupt' || kind === 'unsupported';
+
 /** Names of image files that are read. */
 export const IMAGE_FILE = /\.(png|jpe?g|webp|gif)$/i;
 
@@ -49,7 +52,7 @@ const loadSharp = async (path: string): Promise<Sharps> => {
     return sharp;
   } catch (thrown) {
     const [why] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n');
-    return fail('unsupported', path, `images are decoded by the package sharp, which cannot be loaded here (${why}); npm install sharp@0.35.5 --include=optional`);
+    return fail('unreachable', path, `images are decoded by the package sharp, which cannot be loaded here (${why}); npm install sharp@0.35.5 --include=optional`);
   }
 };
 
@@ -59,10 +62,10 @@ const readAll = async (path: string): Promise<Uint8Array> => {
   return readFile(path);
 };
 
-const checkFormat = ({ format, width = 0, height = 0 }: Metadata, { path, drawings = false }: DecodeJob): void => {
+const checkFormat = ({ format, width, height }: Metadata, { path, drawings = false }: DecodeJob): void => {
   if (!FORMATS.includes(format ?? '') && !(drawings && format === 'svg'))
     fail('unsupported', path, `it is ${format ?? 'of an unknown kind'} inside, whatever its name; PNG, JPEG, WebP and GIF are read`);
-  if (width < 1 || height < 1) fail('corrupt', path, 'the image has no pixels');
+  if (!(width >= 1 && height >= 1)) fail('corrupt', path, 'the image has no pixels');
 };
 
 /** ITU-R 601's luma in 16 bits, as Pillow has it: equal parts give themselves. */

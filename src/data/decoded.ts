@@ -9,8 +9,8 @@ import { FileFault, fail } from '../files/errors.ts';
 import type { ImageSize } from '../../models/pixnerd/config.ts';
 import type { Dataset, DataOptions, Item } from './dataset.ts';
 import { listed } from './dataset.ts';
-import type { ImageShape } from './decode.ts';
-import { type DecodePool, openPool } from './pool.ts';
+import { type ImageShape, isDamage } from './decode.ts';
+import { closing, type DecodePool, openPool } from './pool.ts';
 
 /** A file, and what is known about it. */
 export interface Entry {
@@ -57,7 +57,7 @@ const decodeAll = async ({ path, entries }: Scan, shape: ImageShape, pool: Decod
       if ('pixels' in result) {
         bytes.set(result.pixels, kept.length * length);
         kept.push(window[i]!); // results are as many as jobs
-      } else if (strict === true) throw new FileFault(result.error);
+      } else if (strict === true || !isDamage(result.error)) throw new FileFault(result.error);
       else damaged.push(result.error.message);
     }
     onProgress?.(start + window.length, entries.length);
@@ -71,7 +71,7 @@ const checkClasses = ({ path, classes }: Scan, kept: readonly Entry[], damaged: 
 };
 
 const kept = async (scan: Scan, shape: ImageShape, pool: DecodePool, options: DataOptions): Promise<Dataset> => {
-  const { kept: entries, damaged, pixels } = await decodeAll(scan, shape, pool, options).finally(pool.close);
+  const { kept: entries, damaged, pixels } = await closing(pool, () => decodeAll(scan, shape, pool, options));
   checkClasses(scan, entries, damaged);
   return {
     ...shape,
@@ -90,8 +90,7 @@ const streamed = (scan: Scan, shape: ImageShape, pool: DecodePool, { strict = fa
       const i = (index + tried) % entries.length, entry = entries[i]!; // below the length
       const decoded = await pool.decode({ ...shape, path: entry.path });
       if ('pixels' in decoded) return itemOf(decoded.pixels, entry);
-      // what cannot be decoded because the set was closed, or a thread died, is not damaged
-      if (strict || decoded.error.kind !== 'corrupt') throw new FileFault(decoded.error);
+      if (strict || !isDamage(decoded.error)) throw new FileFault(decoded.error);
       if (!told.has(i)) onNote?.(`skipped: ${decoded.error.message}`);
       told.add(i);
     }

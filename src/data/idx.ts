@@ -57,7 +57,7 @@ export const encodeIdx = ({ shape, data }: IdxArray): Uint8Array => {
   bytes.set([0, 0, BYTES, shape.length]);
   for (const [i, length] of shape.entries()) view.setUint32(4 + 4 * i, length);
   bytes.set(data, 4 + 4 * shape.length);
-  return gzipSync(bytes, { level: 9 });
+  return gzipSync(bytes);
 };
 
 const IMAGES = (split: Split): RegExp => new RegExp(`^${split}-images[-.]idx3-ubyte(\\.gz)?$`);

@@ -63,10 +63,9 @@ export const makeOrder = (seed: Seed, size: number, batch: number): ((step: numb
 
 /** Writes an image into its place, mirrored or not. */
 const place = (x: Float32Array, offset: number, pixels: Uint8Array, width: number, flipped: boolean): void => {
-  for (let i = 0; i < pixels.length; i++) {
-    const column = i % width;
-    x[offset + (flipped ? i - column + (width - 1 - column) : i)] = LEVELS[pixels[i]!]!; // bytes are below 256
-  }
+  const step = flipped ? -1 : 1;
+  for (let row = 0; row < pixels.length; row += width)
+    for (let i = row, to = offset + row + (flipped ? width - 1 : 0); i < row + width; i++, to += step) x[to] = LEVELS[pixels[i]!]!; // bytes are below 256
 };
 
 /** Lets at most `most` tasks run at a time. */
@@ -112,7 +111,8 @@ export const openLoader = (dataset: Dataset, options: LoaderOptions): Loader => 
   const underway: Promise<E.Either<DataError, Batch>>[] = [];
   let step = firstStep, closed = false;
   const fill = (count: number): void => {
-    while (!closed && underway.length < count) underway.push(load(step++));
+    if (closed) return;
+    while (underway.length < count) underway.push(load(step++));
   };
   fill(ahead);
   return {

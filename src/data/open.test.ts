@@ -95,6 +95,19 @@ describe('a folder for each class', () => {
       await Promise.all([dataset.close(), strict.close()]);
     }));
 
+  test('a file of another kind under the name of an image is left out; one that may not be read, or is not there, stops', () =>
+    inFolder(async (folder) => {
+      await twoClasses(folder);
+      await writeFiles(folder, { 'cats/3.png': await image().tiff().toBuffer() });
+      expect((await open(folder)).notes[0]).toContain('it is tiff inside, whatever its name');
+      await symlink(join(folder, 'nowhere'), join(folder, 'cats', '4.png'));
+      for (const memory of [undefined, 0]) {
+        const result = await openDataset({ path: folder, size: 8, ...(memory !== undefined && { memory }) })();
+        if (memory === undefined) expect(refused(result).kind).toBe('not-found');
+        else await expect(opened(result).item(4)).rejects.toMatchObject({ error: { kind: 'not-found', path: join(folder, 'cats', '4.png') } });
+      }
+    }));
+
   test('a class of which nothing is left is an error', () =>
     inFolder(async (folder) => {
       await writeFiles(folder, { 'a/1.png': await png(), 'b/1.jpg': await truncated() });

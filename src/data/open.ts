@@ -18,7 +18,9 @@ interface Place {
 }
 
 const placeOf = async (path: string): Promise<Place> => {
-  if (!(await stat(path)).isDirectory())
+  if (path === '') return fail('not-found', '(empty path)', 'a data set needs a path');
+  const found = await stat(path).catch((thrown: NodeJS.ErrnoException) => (thrown.code === 'ENOENT' ? fail('not-found', path, 'there is no such folder') : Promise.reject(thrown)));
+  if (!found.isDirectory())
     return PACK_FILE.test(path) ? { kind: 'pack', pack: path } : fail('unsupported', path, 'this is a file; expected is a folder with images or IDX files, or a .pack');
   const { folders, files } = await listingOf(path), packs = files.filter((file) => PACK_FILE.test(file));
   if (packs.length > 1) return fail('mismatch', path, `there are ${packs.length} packs in it: name the one to be used`);
@@ -34,7 +36,6 @@ const checkOptions = ({ path, size, split, heldOut, label, channels, workers, me
   if (split !== undefined && kind !== 'idx') misplaced('split', 'IDX files');
   if (heldOut !== undefined && kind !== 'pack') misplaced('heldOut', 'packs');
   if (label !== undefined && kind !== 'pack') misplaced('label', 'packs');
-  if (size === undefined && (kind === 'classes' || kind === 'captions')) fail('invalid-input', path, 'the size that its images become is missing');
   if (size !== undefined && Object.values(extentOf(size)).some((side) => !Number.isInteger(side) || side < 1 || side > 16384)) fail('invalid-input', path, `images cannot become ${JSON.stringify(size)} large: use whole numbers from 1 to 16384`);
   if (channels !== undefined && channels !== 1 && channels !== 3) fail('invalid-input', path, 'images have 1 or 3 channels');
   if (workers !== undefined && (!Number.isInteger(workers) || workers < 1)) fail('invalid-input', path, `${workers} workers: use a whole number of at least 1`);
@@ -46,11 +47,13 @@ const checkUsable = (scan: Scan, { strict = false }: DataOptions): Scan => (stri
 /** Opens a data set. Errors name the file or folder, and say what is expected there. */
 export const openDataset = (options: DataOptions): TaskEither<DataError, Dataset> =>
   attempt(options.path, async () => {
-    if (options.path === '') fail('not-found', '(empty path)', 'a data set needs a path');
     const place = await placeOf(options.path), kind = options.kind ?? place.kind;
     checkOptions(options, kind);
     if (kind === 'idx') return idxDataset(options);
     if (kind === 'pack') return packDataset(place.pack ?? fail('not-found', options.path, 'there is no .pack in it'), options);
     const scan = checkUsable(kind === 'classes' ? await scanClasses(options.path, options.classes) : await scanCaptions(options.path), options);
-    return decodedDataset(scan, extentOf(options.size!), options); // checked above
+    return decodedDataset(scan, extentOf(options.size ?? fail('invalid-input', options.path, 'the size that its images become is missing')), options);
   });
+
+/** What a path looks like, by the names of its files. */
+export const kindOfDataset = (path: string): TaskEither<DataError, DataKind> => attempt(path, async () => (await placeOf(path)).kind);

@@ -40,13 +40,13 @@ const ended = ({ path }: DecodeJob, why: string): Decoded => ({ error: fileError
 const threadSeat = (program: URL): Seat => {
   let worker: Worker | undefined;
   const start = (): Worker => {
-    worker = new Worker(program);
-    worker.unref();
-    worker.on('error', () => undefined); // told by whoever waits for a job
-    worker.on('exit', () => {
-      worker = undefined;
-    });
-    return worker;
+    const thread = new Worker(program), forget = (): void => {
+      if (worker === thread) worker = undefined; // what follows the end of one thread must not end another
+    };
+    thread.unref();
+    thread.on('error', forget).on('exit', forget);
+    worker = thread;
+    return thread;
   };
   const run = (job: DecodeJob): Promise<Decoded> => {
     const thread = worker ?? start();
@@ -59,7 +59,7 @@ const threadSeat = (program: URL): Seat => {
       const onError = (error: Error): void => settle(ended(job, error.message)), onExit = (code: number): void => settle(ended(job, `code ${code}`));
       thread.on('message', settle).on('error', onError).on('exit', onExit);
       thread.ref();
-      thread.postMessage(job);
+      thread.postMessage(job, []); // nothing is moved: the job's bytes may be another's
     });
   };
   return { run, close: async () => worker?.terminate() };
@@ -74,13 +74,8 @@ export const openPool = ({ workers, program = PROGRAM }: PoolOptions = {}): Deco
   const waiting: { readonly job: DecodeJob; readonly resolve: (decoded: Decoded) => void }[] = [];
   let closed = false;
   const serve = (): void => {
-    while (waiting.length > 0 && (closed || free.length > 0)) {
-      const { job, resolve } = waiting.shift()!; // there is one
-      if (closed) {
-        resolve(ended(job, 'the data set was closed'));
-        continue;
-      }
-      const seat = free.pop()!; // there is one
+    while (waiting.length > 0 && free.length > 0) {
+      const { job, resolve } = waiting.shift()!, seat = free.pop()!; // there is one of both
       void seat.run(job).then((decoded) => {
         free.push(seat);
         resolve(decoded);
@@ -88,17 +83,28 @@ export const openPool = ({ workers, program = PROGRAM }: PoolOptions = {}): Deco
       });
     }
   };
+  const refuse = (job: DecodeJob): Decoded => ended(job, 'the data set was closed');
   return {
     threads: threaded ? count : 0,
     decode: (job) =>
       new Promise((resolve) => {
+        if (closed) return resolve(refuse(job));
         waiting.push({ job, resolve });
         serve();
       }),
     close: async () => {
       closed = true;
-      serve();
+      for (const { job, resolve } of waiting.splice(0)) resolve(refuse(job));
       await Promise.all(seats.map((seat) => seat.close()));
     },
   };
+};
+
+/** Does work with something that must be closed, whatever happens. */
+export const closing = async <A>({ close }: { readonly close: () => Promise<void> }, work: () => Promise<A>): Promise<A> => {
+  try {
+    return await work();
+  } finally {
+    await close();
+  }
 };

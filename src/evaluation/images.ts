@@ -20,14 +20,19 @@ export interface ImageSet extends ImageSize {
 /** Bytes of one image. */
 export const lengthOf = ({ channels, height, width }: Pick<ImageSet, 'channels' | 'height' | 'width'>): number => channels * height * width;
 
+/** Images asked for at once, so that all threads decode. */
+const AT_ONCE = 64;
+
 /** The images of a data set at the given places. Rejects as `Dataset.item` does. */
 export const imagesAt = async (dataset: Dataset, places: ArrayLike<number>): Promise<ImageSet> => {
   const { channels, height, width } = dataset, length = lengthOf(dataset), count = places.length;
   const pixels = new Uint8Array(count * length), labels = new Int32Array(count);
-  for (let i = 0; i < count; i++) {
-    const item = await dataset.item(places[i]!);
-    pixels.set(item.pixels, i * length);
-    labels[i] = item.label;
+  for (let first = 0; first < count; first += AT_ONCE) {
+    const items = await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - first) }, (_, i) => dataset.item(places[first + i]!)));
+    for (const [i, item] of items.entries()) {
+      pixels.set(item.pixels, (first + i) * length);
+      labels[first + i] = item.label;
+    }
   }
   return { count, channels, height, width, pixels, labels };
 };

@@ -9,6 +9,7 @@ import { withGradients } from '../../dsl/gradient/gradient-graph.ts';
 import type { Regions } from '../../dsl/gradient/recompute.ts';
 import { type Graph, nodesOf, type Sizes } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
+import type { Numbers } from '../../compiler/precision/policy.ts';
 import type { Backend, BackendError, Estimate } from '../backend/backend.ts';
 import type { FlatBuffer } from './flat.ts';
 
@@ -51,17 +52,19 @@ export interface PlanRequest {
   readonly copies: number;
   /** Bytes that parameters, moments and a step may take together. */
   readonly budget: number;
+  /** How the step keeps its numbers, where that is not as f32. */
+  readonly numbers?: Numbers;
 }
 
 /** The plan of a training step within a budget. Errors: as `Backend.load`; `limit` where the backend plans no memory. */
-export const planStep = (backend: Backend, { graph, sizes, layout, copies, budget }: PlanRequest): E.Either<BackendError, MemoryPlan> => {
+export const planStep = (backend: Backend, { graph, sizes, layout, copies, budget, numbers }: PlanRequest): E.Either<BackendError, MemoryPlan> => {
   const { estimate } = backend;
   if (estimate === undefined) return E.left({ kind: 'limit', message: `${backend.name} plans no memory, so no budget can be kept: leave it out` });
   const blocks = blocksOf(graph), state = layout.reduce((sum, { elements }) => sum + 4 * elements * copies, 0);
   const known = new Map<number, E.Either<BackendError, Estimate>>();
   const at = (count: number): E.Either<BackendError, Estimate> => {
     const regions = first(blocks, count), found = known.get(count)
-      ?? estimate({ graph: withGradients(graph, 'loss', regions && { recompute: regions }), sizes, name: 'gradient' });
+      ?? estimate({ graph: withGradients(graph, 'loss', regions && { recompute: regions }), sizes, name: 'gradient', ...(numbers && { numbers }) });
     known.set(count, found);
     return found;
   };

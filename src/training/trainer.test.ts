@@ -113,6 +113,23 @@ describe('the trainer', () => {
     expect(await right(second.report())).toEqual((await right(straight.report())).slice(3));
     [straight, second].forEach((trainer) => trainer.dispose());
   });
+  test('in mixed precision stays near f32, with a scale that follows the gradient', async (context) => {
+    const probe = await openTrainer(device, optionsFor({ precision: 'mixed' }))();
+    if (E.isLeft(probe)) {
+      expect(probe.left.message).toContain('shader-f16');
+      return context.skip('the adapter has no f16');
+    }
+    probe.right.dispose();
+    const [single, mixed] = [await train(device, 20), await train(device, 20, optionsFor({ precision: 'mixed' }))];
+    const [want, got] = [await right(single.report()), await right(mixed.report())];
+    got.forEach(({ loss, gradientNorm }, i) => {
+      expect(Math.abs(loss / want[i]!.loss - 1)).toBeLessThan(2e-2);
+      expect(Math.abs(gradientNorm / want[i]!.gradientNorm - 1)).toBeLessThan(4e-2);
+    });
+    const { lossScale } = await right(mixed.state()), length = lossScale! * got.at(-1)!.gradientNorm;
+    expect([length > 2 ** 9, length <= 2 ** 10, Number.isInteger(Math.log2(lossScale!))]).toEqual([true, true, true]);
+    [single, mixed].forEach((trainer) => trainer.dispose());
+  });
   test('hands out its parameters in place, for programs that look at them between steps', async () => {
     const trainer = await train(device, 1);
     const look = await right(device.load({ graph: makeGraph({ b: L.mul(L.parameter('b', [5]), 2) }), sizes: {}, name: 'look', parameters: trainer.tensors('parameters') }));

@@ -33,6 +33,8 @@ export interface TrainingState {
   readonly step: number;
   readonly parameters: Readonly<Record<string, Float32Array<ArrayBuffer>>>;
   readonly ema: Readonly<Record<string, Float32Array<ArrayBuffer>>>;
+  /** What the loss is multiplied with before the backward pass, in mixed precision. */
+  readonly lossScale?: number;
   /** The optimiser's states: by state, then by parameter. */
   readonly moments: Readonly<Record<string, Readonly<Record<string, Float32Array<ArrayBuffer>>>>>;
 }
@@ -54,6 +56,12 @@ export interface TrainerOptions {
   /** Micro-batches of a step; their gradients are averaged. */
   readonly accumulate?: number;
   readonly state: TrainingState;
+  /**
+   * `mixed`: activations and their gradients lie as f16, everything else as f32; the adapter must have f16. Gradients are computed of the
+   * loss times a scale, which follows them: stores to f16 saturate instead of overflowing, so no step is lost, and the scale keeps the
+   * whole gradient's length at about 2^10, far from both ends of f16.
+   */
+  readonly precision?: 'f32' | 'mixed';
   /** What the backward pass computes again instead of keeping it; with a budget, the trainer chooses. */
   readonly recompute?: Regions;
   /** Bytes that parameters, moments and a step may take together. */
@@ -103,6 +111,18 @@ const attempted = <A>(work: () => Promise<A>): TaskEither<BackendError, A> => as
   }
 };
 
+/** grad times a number, in its place. */
+const scaleGraph = (): Graph => {
+  const [grad, factor] = [input('grad', ['n']), input('factor', [1])];
+  return makeGraph({ grad: mul(grad, reshape(factor, [])) }, [grad, factor]);
+};
+
+/** Parameters stay f32: they are what is trained. */
+const MIXED = { precision: 'mixed', weights: 'f32' } as const;
+const [FIRST_SCALE, MOST_SCALE, WANTED_LENGTH] = [2 ** 10, 2 ** 24, 2 ** 10];
+/** The power of two that brings a gradient of this length to about the wanted one. */
+const scaleFor = (length: number): number => (Number.isFinite(length) && length > 0 ? Math.min(MOST_SCALE, Math.max(1, 2 ** Math.floor(Math.log2(WANTED_LENGTH / length)))) : 1);
+
 /** grad + more, in the place of `grad`. */
 const accumulateGraph = (): Graph => {
   const [grad, more] = [input('grad', ['n']), input('more', ['n'])];
@@ -129,7 +149,7 @@ const partsOf = (backend: Backend, places: readonly Place[], which: string): Rea
 
 const open = async (backend: Backend, options: TrainerOptions): Promise<Trainer> => {
   const { graph, sizes, shapes, optimizer, accumulate = 1, state, signal } = options;
-  const layout = flatLayout(shapes, Math.floor(backend.largest / 4)), loss = onlyLoss(graph, accumulate), plan = planned(backend, options, loss, layout), held: { dispose: () => void }[] = [];
+  const layout = flatLayout(shapes, Math.floor(backend.largest / 4)), mixed = options.precision === 'mixed', loss = onlyLoss(graph, accumulate, mixed), plan = planned(backend, options, loss, layout), held: { dispose: () => void }[] = [];
   const keep = <A extends { readonly dispose: () => void }>(made: A): A => { held.push(made); return made; };
   try {
     const uploaded = async (buffer: FlatBuffer, values: Readonly<Record<string, ArrayLike<number>>>) => keep(await done(backend.upload([buffer.elements], flattened(buffer, values))));
@@ -149,15 +169,16 @@ const open = async (backend: Backend, options: TrainerOptions): Promise<Trainer>
 
     const common = { ...(signal && { signal }), ...(options.onCompiled && { onCompiled: options.onCompiled }) };
     const loaded = async (name: string, program: Graph, bound: Sizes, inPlace = false): Promise<Executable> => keep(await done(backend.load({ graph: program, sizes: bound, name, inPlace, ...common })));
-    const training = withGradients(loss, 'loss', plan.recompute && { recompute: plan.recompute });
-    const gradient = keep(await done(backend.load({ graph: training, sizes, name: 'gradient', parameters, ...common })));
+    const training = withoutOutput(withGradients(loss, mixed ? SCALED : 'loss', plan.recompute && { recompute: plan.recompute }), SCALED);
+    const gradient = keep(await done(backend.load({ graph: training, sizes, name: 'gradient', parameters, ...(mixed && { numbers: MIXED }), ...common })));
     const { graph: normOf, sizes: rows } = normGraph(layout.length), norm = await loaded('norm', normOf, rows(layout));
-    const updates = new Map<number, Executable>(), sums = new Map<number, Executable>();
+    const updates = new Map<number, Executable>(), sums = new Map<number, Executable>(), scalings = new Map<number, Executable>();
     for (const { elements } of layout) {
       if (!updates.has(elements)) updates.set(elements, await loaded('optimiser', optimizer.graph, { n: elements, k: optimizer.hyper(1).length }, true));
+      if (mixed && !scalings.has(elements)) scalings.set(elements, await loaded('loss scaling', scaleGraph(), { n: elements }, true));
       if (accumulate > 1 && !sums.has(elements)) sums.set(elements, await loaded('accumulation', accumulateGraph(), { n: elements }, true));
     }
-    return running({ backend, options, accumulate, places, targets, parameters, averages, log, gradient, norm, updates, sums, notes: plan.notes, dispose: () => held.toReversed().forEach((one) => one.dispose()) });
+    return running({ backend, options, accumulate, places, targets, parameters, averages, log, gradient, norm, updates, sums, scalings, notes: plan.notes, dispose: () => held.toReversed().forEach((one) => one.dispose()) });
   } catch (thrown) {
     held.toReversed().forEach((one) => one.dispose());
     throw thrown;
@@ -165,21 +186,25 @@ const open = async (backend: Backend, options: TrainerOptions): Promise<Trainer>
 };
 
 /** How the memory budget is kept; throws where it cannot be. */
-const planned = (backend: Backend, { optimizer, accumulate = 1, sizes, budget, recompute }: TrainerOptions, graph: Graph, layout: readonly FlatBuffer[]): { readonly recompute?: Regions; readonly notes: readonly string[] } => {
+const planned = (backend: Backend, { optimizer, accumulate = 1, sizes, budget, recompute, precision }: TrainerOptions, graph: Graph, layout: readonly FlatBuffer[]): { readonly recompute?: Regions; readonly notes: readonly string[] } => {
   if (budget === undefined) return { ...(recompute && { recompute }), notes: [] };
-  const copies = 2 + optimizer.states.length + (optimizer.ema ? 1 : 0) + (accumulate > 1 ? 1 : 0), found = planStep(backend, { graph, sizes, layout, copies, budget });
+  const copies = 2 + optimizer.states.length + (optimizer.ema ? 1 : 0) + (accumulate > 1 ? 1 : 0), found = planStep(backend, { graph, sizes, layout, copies, budget, ...(precision === 'mixed' && { numbers: MIXED }) });
   if (E.isLeft(found)) throw new Failure(found.left);
   if (!found.right.fits) throw new Failure({ kind: 'memory', message: found.right.note });
   return { ...(found.right.recompute && { recompute: found.right.recompute }), notes: [found.right.note] };
 };
 
 /** The graph of the loss alone, as a part of the mean over the micro-batches of a step. */
-const onlyLoss = (graph: Graph, accumulate: number): Graph => {
+const onlyLoss = (graph: Graph, accumulate: number, mixed: boolean): Graph => {
   const loss = graph.outputs.find(({ name }) => name === 'loss');
   if (loss === undefined) throw new Error("invariant: a graph to train has an output 'loss'");
   const share = accumulate === 1 ? loss.node : mul(loss.node as Tensor<[], 'f32'>, 1 / accumulate); // `gradients` checks the shape
-  return makeGraph({ loss: share }, [...graph.inputs, ...graph.parameters]);
+  const scale = input('scale', [1]), scaled = mul(share as Tensor<[], 'f32'>, reshape(scale, []));
+  return mixed ? makeGraph({ loss: share, [SCALED]: scaled }, [...graph.inputs, scale, ...graph.parameters]) : makeGraph({ loss: share }, [...graph.inputs, ...graph.parameters]);
 };
+/** The output whose gradient is taken in mixed precision; nobody reads it. */
+const SCALED = 'scaled loss';
+const withoutOutput = (graph: Graph, name: string): Graph => ({ ...graph, outputs: graph.outputs.filter((output) => output.name !== name) });
 
 interface Machine {
   readonly backend: Backend;
@@ -195,14 +220,17 @@ interface Machine {
   readonly norm: Executable;
   readonly updates: ReadonlyMap<number, Executable>;
   readonly sums: ReadonlyMap<number, Executable>;
+  /** In mixed precision, what takes the scale of the loss out of the gradient again. */
+  readonly scalings: ReadonlyMap<number, Executable>;
   readonly notes: readonly string[];
   readonly dispose: () => void;
 }
 
 const running = (machine: Machine): Trainer => {
-  const { backend, options: { optimizer, state, signal }, accumulate, places, targets, log, gradient, norm, updates, sums } = machine;
+  const { backend, options: { optimizer, state, signal }, accumulate, places, targets, log, gradient, norm, updates, sums, scalings } = machine;
   const slots = accumulate + 1;
-  let step = state.step, reported = state.step;
+  const mixed = scalings.size > 0;
+  let step = state.step, reported = state.step, lossScale = state.lossScale ?? FIRST_SCALE;
   const waiting: Promise<E.Either<BackendError, void>>[] = [];
   const abort = signal && { signal };
 
@@ -214,10 +242,11 @@ const running = (machine: Machine): Trainer => {
     };
     for (const [k, batch] of batches.entries()) {
       const loss = slot(k, []);
-      await run(gradient, batch, { ...targets[Math.min(k, 1)]!, loss });
+      await run(gradient, mixed ? { ...batch, scale: Float32Array.of(lossScale) } : batch, { ...targets[Math.min(k, 1)]!, loss });
       loss.dispose();
       if (k > 0) for (const { buffer, tensors: { grad, more } } of places) await run(sums.get(buffer.elements)!, { grad: grad!, more: more! });
     }
+    for (const { buffer, tensors: { grad } } of mixed ? places : []) await run(scalings.get(buffer.elements)!, { grad: grad!, factor: Float32Array.of(1 / lossScale) });
     const length = slot(accumulate, [1]);
     await run(norm, Object.fromEntries(places.map(({ tensors }, i) => [`grad${i}`, tensors['grad']!])), { norm: length });
     const hyper = optimizer.hyper(step + 1);
@@ -258,6 +287,7 @@ const running = (machine: Machine): Trainer => {
       return { step: reported + i + 1, loss: losses.reduce((a, b) => a + b, 0), gradientNorm: at(i, accumulate) };
     });
     reported = step;
+    lossScale = scaleFor(found.at(-1)!.gradientNorm); // there is one at least
     return found;
   };
 
@@ -268,7 +298,7 @@ const running = (machine: Machine): Trainer => {
     const parameters = await read('param'), ema = optimizer.ema ? await read('ema') : parameters;
     const moments: Record<string, Readonly<Record<string, Float32Array<ArrayBuffer>>>> = {};
     for (const name of optimizer.states) moments[name] = await read(name);
-    return { step, parameters, ema, moments };
+    return { step, parameters, ema, moments, ...(mixed && { lossScale }) };
   };
 
   return {

@@ -4,8 +4,10 @@ import type { TaskEither } from 'fp-ts/TaskEither';
 import { type DataError, type Dataset, listed } from '../../data/dataset.ts';
 import { emojiFiles, type StyleName, STYLES } from '../../data/emoji.ts';
 import { FASHION_SOURCES, fashionFiles, type Files } from '../../data/fashion.ts';
+import type { ImageSize } from '../../../models/pixnerd/config.ts';
 import { checkNewFolder, writeNewFolder } from '../../data/new-folder.ts';
-import { openDataset } from '../../data/open.ts';
+import { kindOfDataset, openDataset } from '../../data/open.ts';
+import { closing } from '../../data/pool.ts';
 import { attempt } from '../../files/errors.ts';
 import { flag, optional, type Reader } from '../arguments.ts';
 import { command, type Terminal } from '../command.ts';
@@ -69,20 +71,22 @@ const tally = async ({ size, classes, item }: Dataset): Promise<readonly number[
 
 const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
 
-const check = async (path: string, size: { readonly height: number; readonly width: number } | undefined, strict: boolean, terminal: Terminal): Promise<void> => {
+/** What images of folders become where nothing else is said; IDX files and packs have a size of their own. */
+const USUAL_SIZE = 64;
+
+const check = async (path: string, given: ImageSize | undefined, strict: boolean, terminal: Terminal): Promise<void> => {
+  const kind = await settle(kindOfDataset(path)), size = given ?? (kind === 'classes' || kind === 'captions' ? USUAL_SIZE : undefined);
   const bar = makeProgress('decoding', terminal);
   const dataset = await settle(openDataset({ path, ...(size !== undefined && { size }), strict, signal: terminal.signal, onProgress: bar.update, onNote: terminal.note })).finally(bar.end);
   for (const line of dataset.notes) terminal.note(line);
-  const counts = await tally(dataset).finally(dataset.close), least = Math.min(...counts), most = Math.max(...counts);
+  const counts = await closing(dataset, () => tally(dataset)), least = Math.min(...counts), most = Math.max(...counts);
   terminal.out(`${plural(dataset.size, 'image', 'images')} of ${dataset.height} x ${dataset.width}, ${plural(dataset.channels, 'channel', 'channels')}; ${plural(dataset.classes.length, 'class', 'classes')} with ${least === most ? least : `${least} to ${most}`} images`);
   terminal.out(`classes: ${listed(dataset.classes, 12)}`);
   if (dataset.attributes !== undefined) terminal.out(`second label: ${listed(dataset.attributes, 12)}`);
 };
 
-const EMOJI_SIZE = 64;
-
 /** Emoji are square. */
-const sideOf = ({ height, width } = { height: EMOJI_SIZE, width: EMOJI_SIZE }): number =>
+const sideOf = ({ height, width } = { height: USUAL_SIZE, width: USUAL_SIZE }): number =>
   height !== width || height < 8 || height > 256 ? stop(`--size ${height}x${width}: emoji are square, from 8 to 256`) : height;
 
 export const data = command({
@@ -90,7 +94,7 @@ export const data = command({
   summary: 'makes a data set to train on (fashion, emoji), or checks one of yours',
   operands: { placeholder: 'fashion|emoji|check PATH', least: 2, most: 2, help: 'what is to be done, and the folder that is made or looked at' },
   options: {
-    size: optional(sizeReader, `emoji: pixels a side (default ${EMOJI_SIZE}); check: what images of folders become (default: 64 there)`),
+    size: optional(sizeReader, `emoji: pixels a side (default ${USUAL_SIZE}); check: what images of folders become (default ${USUAL_SIZE})`),
     styles: optional(styles, 'emoji: the styles that are drawn (default all)'),
     source: optional(choice(...FASHION_SOURCES), 'fashion: npm (everywhere, 92 % of the images; default) or debian (all of them; needs apt-get)'),
     packages: optional(text('FOLDER'), 'fashion, emoji: tarballs that `npm pack` fetched before, for machines without a network'),

@@ -7,6 +7,7 @@ import { data } from './commands/data.ts';
 import { demo } from './commands/demo.ts';
 import { doctor } from './commands/doctor.ts';
 import { emit } from './commands/emit.ts';
+import { evaluateCommand } from './commands/evaluate.ts';
 import { explainCommand } from './commands/explain.ts';
 import { exportCommand } from './commands/export.ts';
 import { inspect } from './commands/inspect.ts';
@@ -20,7 +21,7 @@ import { commandHelp, overview } from './help.ts';
 import { nearest, suggestion } from './suggest.ts';
 import { VERSION } from './version.ts';
 
-const COMMANDS: readonly AnyCommand[] = [sample, train, data, exportCommand, parity, verify, inspect, emit, explainCommand, tuneCommand, doctor, demo];
+const COMMANDS: readonly AnyCommand[] = [sample, train, data, exportCommand, evaluateCommand, parity, verify, inspect, emit, explainCommand, tuneCommand, doctor, demo];
 
 /** A failure of ours, not the user's. */
 const OUR_BUG = 70;

@@ -97,5 +97,5 @@ export type StartingPointName = keyof typeof STARTING_POINTS;
 /** The commented configuration of a starting point. */
 export const startingConfig = (name: StartingPointName): string => commentedConfig(STARTING_POINTS[name].values, STARTING_POINTS[name].about);
 
-/** The commands that lead from the written file to a model. */
-export const nextCommands = (name: StartingPointName, file: string): readonly string[] => [...STARTING_POINTS[name].before, `pixnerd train ${file}`];
+/** The command that leads from the written file to a model, wherever the package is installed. */
+export const nextCommands = (name: StartingPointName, file: string): string => [...STARTING_POINTS[name].before, `pixnerd train ${file}`].map((line) => `npx ${line}`).join(' && ');

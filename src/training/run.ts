@@ -158,7 +158,7 @@ const stretch = async (request: RunRequest, progress: Progress): Promise<Ending>
     for (const note of trainer.notes) view.note(note);
     batches = await need(parts.openBatches(progress.step));
     view.progress(progress.step, config.steps, undefined);
-    const watch = makeWatch(progress, config);
+    const watch = makeWatch(progress);
     while (progress.step < config.steps && !signal.aborted) {
       await need(trainer.step(await need(batches.next())));
       progress.step++;
@@ -179,14 +179,13 @@ const stretch = async (request: RunRequest, progress: Progress): Promise<Ending>
 };
 
 /**
- * Measures the time, and says when it is time to look at the loss: after as many steps as take `PATIENCE`. In mixed precision the scale of the loss
- * follows what is read, so there the clock has no say.
+ * Measures the time, and says when it is time to look at the loss: after as many steps as take `PATIENCE`.
  */
-const makeWatch = (progress: Progress, { precision }: RunConfig) => {
+const makeWatch = (progress: Progress) => {
   const from = progress.seconds, begun = performance.now();
   let last = { step: progress.step, time: begun }, pace = 1;
   return {
-    isTime: (): boolean => progress.step - last.step >= (precision === 'mixed' ? MOST_UNSEEN : pace),
+    isTime: (): boolean => progress.step - last.step >= pace,
     looked: (): void => {
       const now = performance.now(), perStep = (now - last.time) / Math.max(1, progress.step - last.step);
       pace = Math.max(1, Math.min(MOST_UNSEEN, Math.floor(PATIENCE / Math.max(perStep, 1e-3))));

@@ -119,6 +119,8 @@ const scaleGraph = (): Graph => {
 
 /** Parameters stay f32: they are what is trained. */
 const MIXED = { precision: 'mixed', weights: 'f32' } as const;
+/** Steps from one change of the scale to the next, counted from the first of all: what is computed does not depend on who looks when. */
+const RESCALED_EVERY = 16;
 const [FIRST_SCALE, MOST_SCALE, WANTED_LENGTH] = [2 ** 10, 2 ** 24, 2 ** 10];
 /** The power of two that brings a gradient of this length to about the wanted one. */
 const scaleFor = (length: number): number => (Number.isFinite(length) && length > 0 ? Math.min(MOST_SCALE, Math.max(1, 2 ** Math.floor(Math.log2(WANTED_LENGTH / length)))) : 1);
@@ -273,6 +275,14 @@ const running = (machine: Machine): Trainer => {
       waiting.push(recorder.done(signal)());
     }
     step += 1;
+    if (mixed && step % RESCALED_EVERY === 0) lossScale = scaleFor(await lengthAt(at));
+  };
+  /** The gradient's length of a step that was not reported yet. */
+  const lengthAt = async (at: number): Promise<number> => {
+    await finished(0);
+    const slot = backend.part(log, (at * slots + accumulate) * STRIDE, [1]), [length] = await done(slot.read(abort));
+    slot.dispose();
+    return length!; // one element
   };
 
   const reports = async (): Promise<readonly StepReport[]> => {
@@ -287,7 +297,6 @@ const running = (machine: Machine): Trainer => {
       return { step: reported + i + 1, loss: losses.reduce((a, b) => a + b, 0), gradientNorm: at(i, accumulate) };
     });
     reported = step;
-    lossScale = scaleFor(found.at(-1)!.gradientNorm); // there is one at least
     return found;
   };
 

@@ -51,7 +51,7 @@ const writeStart = async (name: StartingPointName, file: string, { out, note }: 
   if (await exists(file)) stop(`${file} is there already; choose another name with --out, or remove it`);
   await settle(writeFileAtomic(file, new TextEncoder().encode(startingConfig(name))));
   note(`${file} is written; every key says what it means. What comes next:`);
-  for (const line of nextCommands(name, file)) out(line);
+  out(nextCommands(name, file));
 };
 
 /** Refuses to begin a run on top of another. */

@@ -24,6 +24,7 @@ import { planned, plannedRun, presets, type Source, sourceIn, sourceOfPreset } f
 import { makeProgress } from '../progress.ts';
 import { choice, duration, positive, size, text } from '../readers.ts';
 import { suggestion } from '../suggest.ts';
+import { table } from '../table.ts';
 
 const settled = <A>(task: TaskEither<DeviceError, A>): Promise<A> => settle(() => task().then(E.mapLeft(ofDeviceError)));
 
@@ -31,12 +32,6 @@ const sourceFor = async (model: string): Promise<Source> => {
   const preset = presets.find((name) => name === model);
   if (preset !== undefined) return sourceOfPreset(preset);
   return existsSync(model) ? sourceIn(model) : stop(`${model}: there is no such file, and no such built-in size${suggestion(model, presets)}`);
-};
-
-/** Rows with aligned cells; numbers stand at the right. */
-const table = (rows: readonly (readonly string[])[], right: readonly number[]): readonly string[] => {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length))); // a head is there
-  return rows.map((row) => `  ${row.map((cell, column) => (right.includes(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))).join('  ').trimEnd()}`);
 };
 
 const milliseconds = (microseconds: number | undefined): string => (microseconds === undefined ? '-' : (microseconds / 1000).toPrecision(3));

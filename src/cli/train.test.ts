@@ -112,7 +112,7 @@ describe('what is refused before anything is opened', () => {
 test('--init writes a configuration that says what comes next, and never over another', () =>
   inFolder(async (folder) => {
     const file = join(folder, 'mine.json');
-    expect(await cli.run(['train', '--init', 'fashion', '--out', file])).toMatchObject({ code: 0, out: `pixnerd data fashion data/fashion\npixnerd train ${file}\n` });
+    expect(await cli.run(['train', '--init', 'fashion', '--out', file])).toMatchObject({ code: 0, out: `npx pixnerd data fashion data/fashion && npx pixnerd train ${file}\n` });
     expect(await readFile(file, 'utf8')).toContain('// the largest learning rate; the schedule scales it');
     expect(refusal(await cli.run(['train', '--init', 'fashion', '--out', file]))).toContain(`${file} is there already`);
   }));

@@ -13,7 +13,7 @@ import { checkWritable, writeFileAtomic } from '../../files/atomic.ts';
 import { openModel, trainedSize } from '../../sampling/model.ts';
 import { optional, type Parsed, withDefault } from '../arguments.ts';
 import { command, type Terminal } from '../command.ts';
-import { settle, stop, stopAt } from '../failure.ts';
+import { orStop, settle, stop, stopAt } from '../failure.ts';
 import { NUMBER_OPTIONS, numbersOf } from '../numbers.ts';
 import { inPackage } from '../package-root.ts';
 import { makeProgress, type Progress } from '../progress.ts';
@@ -144,9 +144,11 @@ const judge = async (parsed: Given, terminal: Terminal): Promise<void> => {
     backend, model, plan: made.right, size, classifier, data: halves, samples: values.samples, seeds,
     batch: values.batch ?? suitableBatch(backend, tokens), signal: terminal.signal, onProgress: bars.update, onNote: terminal.note,
   });
-  const found = await settle(work).finally(bars.end), seconds = Math.round((performance.now() - started) / 100) / 10;
+  const result = await work();
+  bars.end();
   await closed(halves);
   await model.file.close();
+  const found = orStop(result), seconds = Math.round((performance.now() - started) / 100) / 10;
   backend.close();
   for (const line of table(tableOf(found, name), found.rows.map((_, i) => i + 1))) terminal.out(line);
   terminal.note(`${values.samples} images of each of ${seeds.length} seeds, against ${found.reference} real ones; the classifier is right for ${(100 * classifier.accuracy).toFixed(1)} % of held-out images; ${seconds} s`);

@@ -6,8 +6,11 @@ import { adapterName } from '../runtime/adapter-profile.ts';
 import type { Device } from '../runtime/device.ts';
 import { type AdapterChoice, openNodeDevice } from '../runtime/node.ts';
 import { tuningHere } from '../tuning/here.ts';
+import { nodeThreads } from '../runtime/wasm/node-threads.ts';
+import { openWasmDevice } from '../runtime/wasm/device.ts';
 import type { Backend, BackendError, BackendName } from './backend.ts';
 import { referenceBackend } from './reference.ts';
+import { wasmBackend } from './wasm.ts';
 import { ofDeviceError, wgslBackend } from './wgsl.ts';
 
 /** How tensors are kept counts for `wgsl`; the reference computes in doubles. */
@@ -16,6 +19,8 @@ export interface OpenOptions extends Numbers {
   readonly adapter?: AdapterChoice;
   /** False: schedules by the heuristics alone, whatever was tuned. Default: the shipped table, then the user's (`pixnerd tune`). */
   readonly tuning?: boolean;
+  /** How many threads, for `wasm`. Default: as many as the machine runs at once. */
+  readonly threads?: number | undefined;
 }
 
 /** Refused before anything is compiled: no batch is small enough for a feature that is not there. */
@@ -26,11 +31,15 @@ const lackOf = ({ profile }: Device, numbers: Numbers): BackendError | undefined
 
 /** Errors: `program` (there are no such numbers), `adapter` (there is none, with what there is), `limit`. */
 export const openBackend =
-  (name: BackendName, { adapter = 'auto', tuning = true, ...numbers }: OpenOptions = {}): TaskEither<BackendError, Backend> =>
+  (name: BackendName, { adapter = 'auto', tuning = true, threads, ...numbers }: OpenOptions = {}): TaskEither<BackendError, Backend> =>
   async () => {
     const mistakes = numberMistakes(numbers);
     if (mistakes.length > 0) return E.left({ kind: 'program', message: mistakes.join('\n') });
     if (name === 'reference') return E.right(referenceBackend());
+    if (name === 'wasm') {
+      const device = await openWasmDevice(() => nodeThreads(threads))();
+      return E.isLeft(device) ? E.left(ofDeviceError(device.left)) : E.right(wasmBackend(device.right, numbers));
+    }
     const opened = await openNodeDevice(adapter)();
     if (E.isLeft(opened)) return E.left(ofDeviceError(opened.left));
     const { device, notice } = opened.right, lack = lackOf(device, numbers);

@@ -10,6 +10,7 @@ import { type Contraction, contractionOf, matmulKernel } from './matmul.ts';
 import { type Output, rowKernel } from './row.ts';
 import { stagedMatmulKernel } from './staged-matmul.ts';
 import { streamFits, streamKernel } from './stream.ts';
+import { vectorRowKernel } from './vector-row.ts';
 import { vectorMatmulKernel } from './vector-matmul.ts';
 import { streamOf } from './stream-pattern.ts';
 import type { TensorExpression } from './tensor-expression.ts';
@@ -54,5 +55,5 @@ export const scheduledKernel = (expression: TensorExpression, output: Output, { 
   const heuristic: KernelSchedule = longest === 0 ? { family: 'elementwise', schedule: { workgroup: schedule.elementwise } }
     : { family: 'row', schedule: longest >= schedule.cooperativeFrom ? schedule.row : { by: 'thread', workgroup: schedule.row.workgroup } };
   const choice = chosen(key, heuristic);
-  return { loop: rowKernel(expression, output, withSchedule(schedule, choice), dtypes), choice };
+  return { loop: schedule.vectors === true ? vectorRowKernel(expression, output, dtypes) : rowKernel(expression, output, withSchedule(schedule, choice), dtypes), choice };
 };

@@ -103,8 +103,10 @@ export { setDebug } from './debug.ts';
 
 // backends, weights, pictures
 export {
+  BACKEND_CHOICES,
   BACKENDS,
   type Backend,
+  type BackendChoice,
   type BackendError,
   type BackendName,
   type BackendTensor,

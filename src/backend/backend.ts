@@ -13,6 +13,9 @@ import type { NumberArray } from '../runtime/elements.ts';
 /** Who can compute. */
 export const BACKENDS = ['wgsl', 'wasm', 'reference'] as const;
 export type BackendName = (typeof BACKENDS)[number];
+/** What may be asked for: `auto` is `wgsl` where there is a GPU, else `wasm`. */
+export const BACKEND_CHOICES = ['auto', ...BACKENDS] as const;
+export type BackendChoice = (typeof BACKEND_CHOICES)[number];
 
 /** A readable failure; `limit` (more than the adapter offers) and `memory` may go away with a smaller batch. */
 export interface BackendError {

@@ -93,7 +93,8 @@ interface Explain {
 }
 
 /** Compiles and keeps every stage, for printing. */
-export const explain: Explain = (graph: Graph, options: CompileOptions = {}): E.Either<NonEmptyArray<CompileError>, Compilation<Program & WasmProgram>> => {
+export const explain: Explain = (graph: Graph, asked?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Compilation<Program & WasmProgram>> => {
+  const options = asked ?? {};
   const isWasm = options.target === 'wasm', profile = options.profile ?? PROFILES[isWasm ? 'wasm' : 'gpu'], schedule = withinLimits(options.schedule ?? SCHEDULES[profile.class], profile.limits, profile.features), table = options.table ?? OPS;
   const wrong = [...choiceErrors(options), ...tuningErrors(options.tuned, profile), ...programErrors(graph)];
   if (wrong.length > 0) return failed(wrong);

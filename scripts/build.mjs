@@ -35,7 +35,7 @@ const bundles = () =>
     // `explain` finds the lines of the built-in models, and their text, in the source map
     build({ ...common, platform: 'node', external, entryPoints: { cli: 'src/cli/main.ts' }, banner: { js: '#!/usr/bin/env node' } }),
     build({ ...common, platform: 'node', external, entryPoints: { index: 'src/index.ts' } }),
-    build({ ...common, platform: 'browser', minify: true, entryPoints: { runtime: 'src/runtime/browser.ts' } }),
+    build({ ...common, platform: 'browser', minify: true, entryPoints: { runtime: 'src/runtime/browser.ts', 'runtime-wasm': 'src/runtime/wasm/browser.ts' } }),
   ]);
 
 const run = (command, args) =>

@@ -215,7 +215,7 @@ const loadAt = (p: Printer, tensor: number, at: Index, lanes: Lanes): void => {
 };
 
 const arrayPlace = (p: Printer, array: LocalArray, at: Index): readonly number[] =>
-  memoryArgument(address(p, SCRATCH, at, 4 * array.lanes, p.arrays.get(array.id)!));
+  memoryArgument(address(p, SCRATCH, at, 4 * array.lanes, p.arrays.get(array.id)));
 
 const isWord = (p: Printer, e: Scalar): e is ScalarKind<'load'> & Scalar =>
   e.kind === 'load' && e.lanes === 1 && e.type !== 'bool' && (p.tensors.get(e.tensor)?.dtype === 'f32' || p.tensors.get(e.tensor)?.dtype === 'i32' || p.tensors.get(e.tensor)?.dtype === 'u32');
@@ -227,7 +227,7 @@ const vectorOf = (p: Printer, parts: readonly Scalar[], lanes: Lanes): void => {
     loadAt(p, first.tensor, first.index, lanes);
     return;
   }
-  if (first.kind === 'lane' && parts.every((part) => part.kind === 'lane')) { shuffled(p, parts as readonly ScalarKind<'lane'>[]); return; }
+  if (first.kind === 'lane' && parts.every((part) => part.kind === 'lane')) { shuffled(p, parts); return; }
   if (first.type === 'bool') {
     parts.forEach((part, i) => {
       scalar(p, part);
@@ -459,7 +459,7 @@ const byLanes = (p: Printer, e: ScalarKind<'binary'> & Scalar): void => {
     // locals of the function stand in for locals of the kernel, under numbers that no kernel has
     const [x, y] = place.map((home) => { p.locals.set(-1 - home, home); return lane(-1 - home); }) as [Scalar, Scalar];
     get(p.code, result);
-    binaryScalar(p, { ...e, a: x, b: y, lanes: 1 } as ScalarKind<'binary'>);
+    binaryScalar(p, { ...e, a: x, b: y, lanes: 1 });
     op(p, ...simd(SIMD.i32x4ReplaceLane), i);
     set(p.code, result);
   }

@@ -6,20 +6,20 @@ const WIRE = 'const receive = serve(shareOf, (answer) => postMessage(answer));\n
 
 /** A worker as browsers have it. */
 interface BrowserWorker {
-  readonly postMessage: (message: unknown) => void;
+  readonly postMessage: (message: unknown, transfer: readonly never[]) => void;
   readonly terminate: () => void;
-  onmessage: ((event: { readonly data: Answer }) => void) | null;
-  onerror: ((event: { readonly message: string }) => void) | null;
+  readonly addEventListener: (kind: 'message' | 'error', hear: (event: { readonly data: Answer; readonly message: string }) => void) => void;
 }
 const realm = globalThis as unknown as { readonly Worker: new (url: string) => BrowserWorker; readonly navigator: { readonly hardwareConcurrency: number } }; // a browser
 
 const start: StartThread = (text, hear, broken) => {
   const url = URL.createObjectURL(new Blob([text(WIRE)], { type: 'text/javascript' }));
   const worker = new realm.Worker(url);
-  worker.onmessage = ({ data }) => hear(data);
-  worker.onerror = ({ message }) => broken(message);
+  worker.addEventListener('message', ({ data }) => hear(data));
+  worker.addEventListener('error', ({ message }) => broken(message));
   return {
-    post: (order) => worker.postMessage(order),
+    post: (order) => worker.postMessage(order, []),
+    keep: () => undefined,
     stop: () => {
       worker.terminate();
       URL.revokeObjectURL(url);

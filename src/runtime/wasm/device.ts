@@ -10,7 +10,7 @@ export interface WasmDevice {
   readonly heap: Heap;
   readonly threads: Threads;
   /** Bytes of the memory, as it is now: it may grow, so views are made anew each time. */
-  readonly view: (address: number, bytes: number) => Uint8Array<ArrayBufferLike>;
+  readonly view: (address: number, bytes: number) => Uint8Array;
   readonly close: () => void;
 }
 

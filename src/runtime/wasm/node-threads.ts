@@ -1,4 +1,4 @@
-/** Worker threads of Node. They do not keep the process alive. */
+/** Worker threads of Node. They keep the process alive while they compute, and only then. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Answer } from './share.ts';
@@ -12,8 +12,11 @@ const start: StartThread = (text, hear, broken) => {
   worker.unref();
   worker.on('message', (answer: Answer) => hear(answer));
   worker.on('error', (error: Error) => broken(error.message));
-  // a worker that is waited for keeps the process alive, as the work on a GPU does
-  return { post: (order) => worker.postMessage(order), stop: () => void worker.terminate() };
+  return {
+    post: (order) => worker.postMessage(order, []),
+    keep: (alive) => (alive ? worker.ref() : worker.unref()),
+    stop: () => void worker.terminate(),
+  };
 };
 
 /** As many threads as the machine runs at once, or as many as asked for. */

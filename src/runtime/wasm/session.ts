@@ -115,7 +115,7 @@ const tasksOf = (program: WasmProgram, threads: number): readonly Task[] => prog
 /** The module for a memory that is not shared differs in one flag of its import, which follows `env` and `memory`. */
 const forMemory = (module: Uint8Array<ArrayBuffer>, isShared: boolean): Uint8Array<ArrayBuffer> => {
   if (isShared) return module;
-  const name = [...'memory'].map((letter) => letter.charCodeAt(0)), at = module.findIndex((_, i) => name.every((byte, k) => module[i + k] === byte));
+  const name = Array.from(new TextEncoder().encode('memory')), at = module.findIndex((_, i) => name.every((byte, k) => module[i + k] === byte));
   const copy = module.slice();
   copy[at + name.length + 1] = 0x01;
   return copy;

@@ -9,6 +9,8 @@ import { CONTROL_HEAD, type Answer, type Order, shareOf, type Share, type Task, 
 /** A worker of Node or of a browser. */
 export interface ThreadHandle {
   readonly post: (order: Order) => void;
+  /** Whether the process has to wait for it: during runs. */
+  readonly keep: (alive: boolean) => void;
   readonly stop: () => void;
 }
 
@@ -77,6 +79,7 @@ export const manyThreads = (count: number, start: StartThread): Threads => {
   const settle = ({ run, problem }: Answer): void => {
     const found = waiting.get(run);
     waiting.delete(run);
+    if (waiting.size === 0) handles.forEach((handle) => handle.keep(false));
     if (problem === undefined) found?.resolve();
     else found?.reject(failed(problem));
   };
@@ -107,6 +110,7 @@ export const manyThreads = (count: number, start: StartThread): Threads => {
               resolve: over(() => (signal?.aborted ? reject(aborted()) : resolve())),
               reject: (why) => over(() => reject(why))(),
             });
+            handles.forEach((handle) => handle.keep(true));
             post({ kind: 'run', id, run, addresses });
           }),
         unload: () => post({ kind: 'unload', id }),

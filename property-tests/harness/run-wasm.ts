@@ -9,7 +9,7 @@ import { PROFILES } from '../../compiler/profile.ts';
 import type { WasmProgram } from '../../compiler/program.ts';
 import { SCHEDULES } from '../../compiler/schedule.ts';
 import type { Graph } from '../../dsl/graph/graph.ts';
-import { OPS } from '../../dsl/ops/table.ts';
+import { OPS, type OpTable } from '../../dsl/ops/table.ts';
 import { openWasmDevice, type WasmDevice } from '../../src/runtime/wasm/device.ts';
 import { nodeThreads } from '../../src/runtime/wasm/node-threads.ts';
 import { loadWasm } from '../../src/runtime/wasm/session.ts';
@@ -31,8 +31,8 @@ export const compiledForWasm = (graph: Graph, options: CompileOptions = {}): Com
 };
 
 /** The kernels of a graph as it was written: no pass folds or removes anything, so every op is lowered. */
-export const compiledAsWrittenForWasm = (graph: Graph): WasmProgram => {
-  const plan = planKernels(graph, { profile: PROFILES.wasm, schedule: SCHEDULES.wasm, table: OPS, fusion: false });
+export const compiledAsWrittenForWasm = (graph: Graph, table: OpTable = OPS): WasmProgram => {
+  const plan = planKernels(graph, { profile: PROFILES.wasm, schedule: SCHEDULES.wasm, table, fusion: false });
   if (Array.isArray(plan)) throw new Error(`does not compile:\n${plan.map(showCompileError).join('\n')}`);
   return assembleWasm('program', graph, plan as KernelPlan, planMemory(plan as KernelPlan)); // not an array of errors
 };

@@ -1,7 +1,14 @@
 /** The laws of compiled programs, on WebAssembly: every op by itself and random programs, against the reference; exact data to the last bit. */
 import fc from 'fast-check';
-import { afterAll, describe, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
+import wabt from 'wabt';
+import { PRECISIONS, type Numbers, WEIGHT_FORMATS } from '../../compiler/precision/policy.ts';
+import type { WasmProgram } from '../../compiler/program.ts';
+import { makeGraph } from '../../dsl/graph/graph.ts';
+import { exp, input } from '../../dsl/index.ts';
 import { type OpName, OPS } from '../../dsl/ops/table.ts';
+import { networks } from '../generators/networks.ts';
+import { boundedAsStored, dataAsStored } from '../harness/as-stored.ts';
 import { HINTS } from '../generators/hints.ts';
 import { programs, programsOf } from '../generators/programs.ts';
 import { describeSharpness, expectExact, expectWithinBound, newSharpness } from '../harness/compare.ts';
@@ -37,6 +44,7 @@ describe.each(names)('%s', (op) => {
 describe('random programs', () => {
   const sharpness = newSharpness();
   afterAll(() => console.log(describeSharpness('random programs, WebAssembly', sharpness)));
+
   test('are their reference within the bound, fused and not, on one thread and on two', async () => {
     await fc.assert(
       fc.asyncProperty(programs(), fc.boolean(), fc.constantFrom(1, 2), async (program, fusion, threads) => {
@@ -45,4 +53,55 @@ describe('random programs', () => {
       parameters('WebAssembly = reference', runs(1)),
     );
   });
+
+  test('are exact on whole numbers', async () => {
+    await fc.assert(
+      fc.asyncProperty(programs('exact'), async (program) => expectExact(program, await runWasm(compiledForWasm(program.graph).program, program.data))),
+      parameters('WebAssembly, exact', runs(0.25)),
+    );
+  });
+
+  test('with float16 tensors are their reference within the bound', async () => {
+    await fc.assert(
+      fc.asyncProperty(programs('half'), fc.boolean(), async (program, fusion) => {
+        expectWithinBound(program, await runWasm(compiledForWasm(program.graph, { fusion }).program, program.data));
+      }),
+      parameters('WebAssembly, f16', runs(0.5)),
+    );
+  });
+
+  test('and networks, under every policy of precision, round where the program stores', async () => {
+    const numbers: fc.Arbitrary<Numbers> = fc.record({ precision: fc.constantFrom(...PRECISIONS), weights: fc.constantFrom(...WEIGHT_FORMATS), packFrom: fc.constant(1) });
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(programs(), networks), numbers, async ({ graph, data }, policy) => {
+        const made = compiledForWasm(graph, policy), stored = dataAsStored(made, data);
+        expectWithinBound({ graph, want: boundedAsStored(made, stored) }, await runWasm(made.program, data));
+      }),
+      parameters('WebAssembly, precision', runs(0.5)),
+    );
+  });
+
+  test('are modules that another tool finds valid, and that need nothing but SIMD128 and a shared memory', async () => {
+    const tool = await wabt();
+    const check = ({ module }: WasmProgram): void => {
+      const features = { simd: true, threads: true, relaxed_simd: false, reference_types: false, bulk_memory: false, multi_value: false, sat_float_to_int: true };
+      const read = tool.readWasm(Uint8Array.from(Buffer.from(module, 'base64')), features);
+      // its types say that it takes nothing, its code that it takes the features
+      (read.validate as (features: unknown) => void).call(read, features);
+      read.destroy();
+    };
+    fc.assert(fc.property(fc.oneof(programs(), programs('half'), networks), ({ graph }) => check(compiledForWasm(graph).program)), parameters('valid modules', runs(0.5)));
+  });
+});
+
+test('exp is within two units in the last place, and silent at both ends', async () => {
+  const x = input('x', ['n']), inputs = Float32Array.from({ length: 100_000 }, (_, i) => -104 + i * (193 / 100_000));
+  const { y } = await runWasm(compiledForWasm(makeGraph({ y: exp(x) }, [x]), { sizes: { n: inputs.length } }).program, { x: inputs });
+  const worst = Array.from(inputs, (value, i) => {
+    const want = Math.exp(value), unit = Math.max(2 ** (Math.floor(Math.log2(want)) - 23), 2 ** -149);
+    return want > 3.4028235e38 ? (y![i] === Infinity ? 0 : Infinity) : Math.abs(y![i]! - want) / unit;
+  }).reduce((most, error) => Math.max(most, error), 0);
+  expect(worst).toBeLessThanOrEqual(2);
+  const { y: ends } = await runWasm(compiledForWasm(makeGraph({ y: exp(x) }, [x]), { sizes: { n: 3 } }).program, { x: Float32Array.of(-1e30, 0, 1e30) });
+  expect(Array.from(ends!)).toEqual([0, 1, Infinity]);
 });

@@ -49,9 +49,9 @@ export interface CompileOptions extends Numbers {
 }
 
 /** A program that can be held against the reference kernel by kernel. */
-export interface Verifiable {
-  readonly program: Program;
-  readonly checks: Checks;
+export interface Verifiable<P = Program> {
+  readonly program: P;
+  readonly checks: Checks<P>;
 }
 
 /** Everything the compiler made on the way. */
@@ -61,7 +61,7 @@ export interface Compilation<P = Program> {
   readonly memory: MemoryPlan;
   readonly program: P;
   /** Where the option `verify` asked for them. */
-  readonly checks?: Checks;
+  readonly checks?: Checks<P>;
 }
 
 const programErrors = (graph: Graph): readonly CompileError[] => nodesOf(graph)
@@ -103,7 +103,7 @@ export const explain: Explain = (graph: Graph, asked?: CompileOptions): E.Either
   if (problems.length > 0) return failed(problems);
   const stages = runPasses(bound, { table, maxBindings: profile.limits.maxStorageBuffersPerShaderStage, ...(weightFormat(options) === 'int8' && { packFrom: options.packFrom ?? PACK_FROM }), ...(options.log === undefined ? {} : { log: options.log }) });
   const final = stages[stages.length - 1]!.graph;
-  const planOptions: PlanOptions = { profile, schedule, tuned: options.tuned, table, fusion: options.fusion ?? true, inPlace: options.inPlace, storageOf: storageIn(final, options, table) };
+  const planOptions: PlanOptions = { profile, schedule, tuned: options.tuned, table, fusion: options.fusion ?? true, inPlace: options.inPlace, target: options.target, storageOf: storageIn(final, options, table) };
   const kernels = planKernels(final, planOptions);
   if (Array.isArray(kernels)) return failed(kernels as readonly CompileError[]);
   const plan = kernels as KernelPlan; // not an array of errors
@@ -112,15 +112,16 @@ export const explain: Explain = (graph: Graph, asked?: CompileOptions): E.Either
 };
 
 interface Compile {
+  (graph: Graph, options: CompileOptions & { readonly target: 'wasm'; readonly verify: true }): E.Either<NonEmptyArray<CompileError>, Verifiable<WasmProgram>>;
   (graph: Graph, options: CompileOptions & { readonly target: 'wasm' }): E.Either<NonEmptyArray<CompileError>, WasmProgram>;
   (graph: Graph, options: CompileOptions & { readonly verify: true }): E.Either<NonEmptyArray<CompileError>, Verifiable>;
   (graph: Graph, options?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Program>;
 }
 
 /** The program of a graph, or everything that is wrong with it; with `verify: true` the program and its checks. */
-export const compile: Compile = (graph: Graph, options?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Program & WasmProgram & Verifiable> => {
+export const compile: Compile = (graph: Graph, options?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Program & WasmProgram & Verifiable<Program & WasmProgram>> => {
   const result = explain(graph, options) as E.Either<NonEmptyArray<CompileError>, Compilation<Program & WasmProgram>>; // each overload promises what its options gave
   if (E.isLeft(result)) return result;
   const { program, checks } = result.right;
-  return E.right((checks === undefined ? program : { program, checks }) as Program & WasmProgram & Verifiable); // each overload promises what its options gave
+  return E.right((checks === undefined ? program : { program, checks }) as Program & WasmProgram & Verifiable<Program & WasmProgram>); // each overload promises what its options gave
 };

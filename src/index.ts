@@ -88,7 +88,7 @@ export { loadWasm, type WasmInputs, type WasmParameterSource, type WasmRunOption
 export { parseWasmProgram } from './runtime/saved-program.ts';
 
 // every kernel against the reference
-export { verifyProgram, type VerifyOptions } from './verification/verify.ts';
+export { verifyProgram, verifyWasmProgram, type VerifyOptions } from './verification/verify.ts';
 export { describeProblems, passed, type Culprit, type Difference, type TensorReport, type Verification } from './verification/report.ts';
 
 // schedules that were measured on an adapter: `compile(graph, { tuned: tuningFor(device.profile).tuned })`

@@ -4,15 +4,21 @@ import { afterAll, describe, expect, test } from 'vitest';
 import wabt from 'wabt';
 import { PRECISIONS, type Numbers, WEIGHT_FORMATS } from '../../compiler/precision/policy.ts';
 import type { WasmProgram } from '../../compiler/program.ts';
-import { makeGraph } from '../../dsl/graph/graph.ts';
-import { exp, input } from '../../dsl/index.ts';
-import { type OpName, OPS } from '../../dsl/ops/table.ts';
+import { type Graph, makeGraph } from '../../dsl/graph/graph.ts';
+import { compile, type Verifiable } from '../../compiler/compile.ts';
+import { showCompileError } from '../../compiler/errors.ts';
+import { add, exp, input } from '../../dsl/index.ts';
+import { type OpName, OPS, type OpTable } from '../../dsl/ops/table.ts';
+import * as S from '../../dsl/scalar/scalar.ts';
+import { describeProblems } from '../../src/verification/report.ts';
+import { verifyWasmProgram } from '../../src/verification/verify.ts';
 import { networks } from '../generators/networks.ts';
 import { boundedAsStored, dataAsStored } from '../harness/as-stored.ts';
 import { HINTS } from '../generators/hints.ts';
 import { programs, programsOf } from '../generators/programs.ts';
 import { describeSharpness, expectExact, expectWithinBound, newSharpness } from '../harness/compare.ts';
-import { compiledAsWrittenForWasm, compiledForWasm, runWasm } from '../harness/run-wasm.ts';
+import { settled } from '../harness/run-program.ts';
+import { compiledAsWrittenForWasm, compiledForWasm, runWasm, wasmDevice } from '../harness/run-wasm.ts';
 import { parameters, runs, SEED } from '../harness/settings.ts';
 
 const perOp = newSharpness();
@@ -104,4 +110,28 @@ test('exp is within two units in the last place, and silent at both ends', async
   expect(worst).toBeLessThanOrEqual(2);
   const { y: ends } = await runWasm(compiledForWasm(makeGraph({ y: exp(x) }, [x]), { sizes: { n: 3 } }).program, { x: Float32Array.of(-1e30, 0, 1e30) });
   expect(Array.from(ends!)).toEqual([0, 1, Infinity]);
+});
+
+describe('verification', () => {
+  const checked = (graph: Graph, table: OpTable = OPS): Verifiable<WasmProgram> => {
+    const made = compile(graph, { target: 'wasm', verify: true, table });
+    if (made._tag === 'Left') throw new Error(made.left.map(showCompileError).join('\n'));
+    return made.right;
+  };
+  test('finds every kernel of random programs right', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(programs(), networks), async ({ graph, data }) => {
+        const found = await settled(verifyWasmProgram(await wasmDevice(2), checked(graph), data, { sample: 1 }));
+        expect(describeProblems(found)).toEqual([]);
+      }),
+      parameters('WebAssembly, verified', runs(0.1)),
+    );
+  });
+
+  test('names kernel and op where an op is wrong', async () => {
+    const x = input('x', [4, 8]), graph = makeGraph({ y: add(exp(x), x) }, [x]);
+    const wrong: OpTable = { ...OPS, exp: { ...OPS.exp, lower: (request) => S.mul(OPS.exp.lower(request), S.constant(1.5, 'f32')) } };
+    const found = await settled(verifyWasmProgram(await wasmDevice(2), checked(graph, wrong), { x: Float32Array.from({ length: 32 }, (_, i) => i / 8) }, { sample: 1 }));
+    expect(found.failure?.culprit).toMatchObject({ kind: 'op', report: { op: 'exp' } });
+  });
 });

@@ -29,7 +29,7 @@ export const newScope = (variables: readonly number[] = []): Scope => ({ head: [
 export const newLocal = (code: Code, parameters: number, type: WasmType): number => parameters + code.locals.push(type) - 1;
 
 export const emit = (code: Code, ...bytes: readonly number[]): void => {
-  for (const byte of bytes) code.out.push(byte);
+  for (let i = 0; i < bytes.length; i++) code.out.push(bytes[i]!); // i < length
 };
 export const get = (code: Code, local: number): void => emit(code, OP.localGet, ...unsigned(local));
 export const set = (code: Code, local: number): void => emit(code, OP.localSet, ...unsigned(local));

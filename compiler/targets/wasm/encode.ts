@@ -62,12 +62,16 @@ export const wordBytes = (value: number): readonly number[] => [value & 255, (va
 
 export const simd = (code: number): readonly number[] => [0xfd, ...unsigned(code)];
 
+const append = (out: number[], bytes: readonly number[]): void => {
+  for (let i = 0; i < bytes.length; i++) out.push(bytes[i]!); // i < length
+};
 const vector = (items: readonly (readonly number[])[]): number[] => {
-  const bytes = [...unsigned(items.length)];
-  for (const item of items) for (const byte of item) bytes.push(byte);
+  const bytes: number[] = [];
+  append(bytes, unsigned(items.length));
+  for (const item of items) append(bytes, item);
   return bytes;
 };
-const text = (value: string): readonly number[] => vector([...new TextEncoder().encode(value)].map((byte) => [byte]));
+const text = (value: string): readonly number[] => vector(Array.from(new TextEncoder().encode(value), (byte) => [byte]));
 const section = (id: number, content: readonly number[]): readonly (readonly number[])[] => [[id, ...unsigned(content.length)], content];
 
 /** A function that is exported by its name; parameters are i32, and nothing is returned. */
@@ -100,18 +104,20 @@ export const encodeModule = (functions: readonly WasmFunction[], shared: boolean
   const counts = [...new Set(functions.map(({ parameters }) => parameters))];
   const types = counts.map((count) => [0x60, ...vector(Array.from({ length: count }, () => [TYPES.i32])), ...unsigned(0)]);
   const memory = [...text(MEMORY_IMPORT.module), ...text(MEMORY_IMPORT.name), 0x02, shared ? 0x03 : 0x01, ...unsigned(0), ...unsigned(MOST_PAGES)];
-  const bodies = functions.map(({ locals, code }) => {
-    const body = vector(runsOf(locals));
-    for (const byte of code) body.push(byte);
-    body.push(OP.end);
-    return [...unsigned(body.length), ...body];
-  });
+  const bodies = unsigned(functions.length).slice();
+  for (const { locals, code } of functions) {
+    const head = vector(runsOf(locals));
+    append(bodies, unsigned(head.length + code.length + 1));
+    append(bodies, head);
+    append(bodies, code);
+    bodies.push(OP.end);
+  }
   const parts = [
     [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
     ...section(1, vector(types)), ...section(2, vector([memory])),
     ...section(3, vector(functions.map(({ parameters }) => unsigned(counts.indexOf(parameters))))),
     ...section(7, vector(functions.map(({ name }, i) => [...text(name), 0x00, ...unsigned(i)]))),
-    ...section(10, vector(bodies)),
+    ...section(10, bodies),
   ];
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

@@ -26,6 +26,8 @@ export interface WasmParameterStore {
 export const makeWasmParameterStore = (): WasmParameterStore => ({ places: new Map() });
 const storeKey = ({ name, dtype, shape }: ParameterPlan): string => `${dtype} ${elementCount(shape)} ${name}`;
 
+/** Where the elements of a parameter are. */
+export const storedAt = ({ places }: WasmParameterStore, port: ParameterPlan) => places.get(storeKey(port));
 /** Whether the store has the elements of a parameter. */
 export const isStored = (store: WasmParameterStore, port: ParameterPlan): boolean => store.places.has(storeKey(port));
 

@@ -105,7 +105,7 @@ const compare = async (values, pairs, settings) => {
   await prepare(settings.dir, chosen);
   const rows = await measureAll(pairs, chosen, settings, (so) => write(join(cache, 'results.json'), JSON.stringify({ machine: machine(), command: command(), rows: so }, undefined, 1)));
   const meta = machine();
-  const sections = [headOf(meta, rows, settings), '## Against the fastest WebGPU peer', ratioTable(rows, chosen), '## Our calls', ownTable(rows), '## Every row', fullTable(rows, chosen)];
+  const sections = [headOf(meta, rows, settings), `## Against the fastest ${values.target === 'wasm' ? 'WebAssembly' : 'WebGPU'} peer`, ratioTable(rows, chosen), '## Our calls', ownTable(rows), '## Every row', fullTable(rows, chosen)];
   if (values.save) sections.push(...(await appendix()));
   const text = `${sections.join('\n\n')}\n`;
   write(join(cache, 'results.md'), text);

@@ -40,13 +40,13 @@ export const shareOf = ({ kernels, tasks, scratch, threads, control }: Share, ad
       run(first, Math.min(total, first + chunk), scratch, ...places);
     }
     if (threads === 1) continue;
-    if (Atomics.add(control, next + 1, 1) + 1 === threads) {
+    if (Atomics.add(control, next + 1, 1) + 1 >= threads) {
       Atomics.notify(control, next + 1);
       continue;
     }
     // the others are done soon, unless the machine has other work too
-    for (let spins = 0; spins < 4000 && Atomics.load(control, next + 1) !== threads; spins++);
-    for (let done = Atomics.load(control, next + 1); done !== threads; done = Atomics.load(control, next + 1)) Atomics.wait(control, next + 1, done, 100);
+    for (let spins = 0; spins < 4000 && Atomics.load(control, next + 1) < threads; spins++);
+    for (let done = Atomics.load(control, next + 1); done < threads; done = Atomics.load(control, next + 1)) Atomics.wait(control, next + 1, done, 100);
   }
 };
 
@@ -56,10 +56,11 @@ export type Order =
   | { readonly kind: 'run'; readonly id: number; readonly run: number; readonly addresses: readonly number[] }
   | { readonly kind: 'unload'; readonly id: number };
 
-/** What they answer: the last one to finish a run says so. */
+/** What they answer: who fails says why, and the last one to finish a run says that it is over. */
 export interface Answer {
   readonly run: number;
   readonly problem: string | undefined;
+  readonly isOver: boolean;
 }
 
 /** A worker's life. */
@@ -85,8 +86,8 @@ export const serve = (share: typeof shareOf, answer: (message: Answer) => void):
         }
         problem = thrown instanceof Error ? thrown.message : String(thrown);
       }
-      if (problem !== undefined) answer({ run: order.run, problem });
-      else if (Atomics.add(own.control, 2, 1) + 1 === own.threads) answer({ run: order.run, problem: undefined });
+      const isOver = Atomics.add(own.control, 2, 1) + 1 === own.threads;
+      if (isOver || problem !== undefined) answer({ run: order.run, problem, isOver });
     }
   };
 };

@@ -31,7 +31,7 @@ export interface Threads {
 }
 
 const aborted = (): Error => fail({ _tag: 'Aborted', message: 'aborted' });
-const failed = (why: string): Error => fail({ _tag: 'Lost', message: `a thread of the WebAssembly backend failed: ${why}`, reason: 'thread' });
+const failed = (why: string): Error => fail({ _tag: 'Lost', message: `a kernel of the WebAssembly backend failed: ${why}`, reason: 'thread' });
 
 /** Lets other work of this thread have its turn. */
 const breathe = (): Promise<void> =>
@@ -59,7 +59,11 @@ export const oneThread = (): Threads => ({
             began = performance.now();
           }
           if (signal?.aborted) throw aborted();
-          shareOf(share, addresses, t, t + 1);
+          try {
+            shareOf(share, addresses, t, t + 1);
+          } catch (thrown) {
+            throw failed(thrown instanceof Error ? thrown.message : String(thrown));
+          }
         }
       },
       unload: () => undefined,
@@ -76,8 +80,12 @@ export const manyThreads = (count: number, start: StartThread): Threads => {
   }
   const waiting = new Map<number, Waiting>();
   let handles: readonly ThreadHandle[] = [], nextId = 0, nextRun = 0, broken: string | undefined;
-  const settle = ({ run, problem }: Answer): void => {
-    const found = waiting.get(run);
+  const problems = new Map<number, string>();
+  const settle = ({ run, problem: own, isOver }: Answer): void => {
+    if (own !== undefined) problems.set(run, own);
+    if (!isOver) return;
+    const found = waiting.get(run), problem = problems.get(run);
+    problems.delete(run);
     waiting.delete(run);
     if (waiting.size === 0) handles.forEach((handle) => handle.keep(false));
     if (problem === undefined) found?.resolve();
@@ -85,7 +93,7 @@ export const manyThreads = (count: number, start: StartThread): Threads => {
   };
   const breakAll = (why: string): void => {
     broken ??= why;
-    for (const [run] of waiting) settle({ run, problem: why });
+    for (const [run] of waiting) settle({ run, problem: why, isOver: true });
   };
   const post = (order: Order): void => handles.forEach((handle) => handle.post(order));
   return {

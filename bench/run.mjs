@@ -28,6 +28,7 @@ const USUAL = Object.keys(WORKLOADS);
 const HELP = `usage: npm run bench -- [options]
   --workloads A,B   of ${Object.keys(WORKLOADS).join(', ')} (default: all)
   --cfg JSON        shapes of your own, one object or an array: {"kind":"pixnerd","B":4,"img":[32,48],...}
+  --target wasm     us on WebAssembly, beside who runs on processors
   --peers A:v,B:v   of ${[...ON_GPU, ...ON_CPU].join(', ')}; gpu (default), all, or none
   --rounds N        whole passes over all pairs (2)        --iters N    timed calls a round (12, at least 10)
   --quick           one round of 5 calls                   --budget S   seconds of timed calls a round (30)
@@ -37,7 +38,7 @@ const HELP = `usage: npm run bench -- [options]
   --driver system   the machine's own Vulkan driver, not lavapipe`;
 
 const OPTIONS = {
-  workloads: { type: 'string', default: '' }, cfg: { type: 'string' }, peers: { type: 'string' }, rounds: { type: 'string' }, iters: { type: 'string' },
+  workloads: { type: 'string', default: '' }, cfg: { type: 'string' }, peers: { type: 'string' }, target: { type: 'string' }, rounds: { type: 'string' }, iters: { type: 'string' },
   budget: { type: 'string' }, limit: { type: 'string' }, threads: { type: 'string' }, quick: { type: 'boolean' },
   kernels: { type: 'string' }, by: { type: 'string', default: 'kernel' }, runs: { type: 'string', default: '5' }, compile: { type: 'boolean', default: false }, scaling: { type: 'boolean', default: false },
   save: { type: 'boolean', default: false }, data: { type: 'string', default: join(cache, 'data') }, driver: { type: 'string' }, 'no-build': { type: 'boolean', default: false },
@@ -48,7 +49,7 @@ const peersOf = (text) => (text === 'all' ? [...ON_GPU, ...ON_CPU] : text === 'g
 
 const pairOf = (text) => {
   const [peer, variant] = text.split(':');
-  if (![...ON_GPU, ...ON_CPU].includes(text)) throw new Error(`there is no peer ${text}; there is ${[...ON_GPU, ...ON_CPU].join(', ')}`);
+  if (![...ON_GPU, ...ON_CPU, 'ours:wasm', 'ours:webgpu'].includes(text)) throw new Error(`there is no peer ${text}; there is ${[...ON_GPU, ...ON_CPU].join(', ')}`);
   return { peer, variant };
 };
 
@@ -104,7 +105,7 @@ const compare = async (values, pairs, settings) => {
   await prepare(settings.dir, chosen);
   const rows = await measureAll(pairs, chosen, settings, (so) => write(join(cache, 'results.json'), JSON.stringify({ machine: machine(), command: command(), rows: so }, undefined, 1)));
   const meta = machine();
-  const sections = [headOf(meta, rows, settings), '## Against the fastest WebGPU peer', ratioTable(rows, chosen), '## Our calls', ownTable(rows), '## Every row', fullTable(rows, chosen)];
+  const sections = [headOf(meta, rows, settings), `## Against the fastest ${values.target === 'wasm' ? 'WebAssembly' : 'WebGPU'} peer`, ratioTable(rows, chosen), '## Our calls', ownTable(rows), '## Every row', fullTable(rows, chosen)];
   if (values.save) sections.push(...(await appendix()));
   const text = `${sections.join('\n\n')}\n`;
   write(join(cache, 'results.md'), text);
@@ -132,7 +133,8 @@ const answer = async (values) => {
     const { compileModels, compileTable } = await import('./compile.mjs');
     return compileTable(compileModels());
   }
-  const pairs = [{ peer: 'ours', variant: 'webgpu' }, ...peersOf(values.peers ?? (values.scaling ? 'ort-node:webgpu,jax:webgpu' : 'gpu')).map(pairOf)];
+  const ours = { peer: 'ours', variant: values.target === 'wasm' ? 'wasm' : 'webgpu' }, usual = values.target === 'wasm' ? ON_CPU.filter((name) => name !== 'torch:cpu').join() : values.scaling ? 'ort-node:webgpu,jax:webgpu' : 'gpu';
+  const pairs = [ours, ...peersOf(values.peers ?? usual).map(pairOf)];
   if (pairs.length > 1) installPeers();
   return values.scaling ? scale(pairs, settingsOf({ quick: true, ...values })) : compare(values, pairs, settingsOf(values));
 };

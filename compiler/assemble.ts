@@ -7,7 +7,8 @@ import { literalAttribute } from '../dsl/ops/attributes.ts';
 import type { LoopKernel } from '../dsl/scalar/loop.ts';
 import type { KernelPlan, PlannedKernel, StoredTensor } from './kernels/plan-kernels.ts';
 import { bufferBytes, type MemoryPlan } from './memory.ts';
-import type { BufferPlan, Dispatch, Kernel, ParameterPlan, PortPlan, Program } from './program.ts';
+import type { BufferPlan, Dispatch, Kernel, ParameterPlan, PortPlan, Program, ProgramOf, WasmProgram } from './program.ts';
+import { printModule } from './targets/wasm/module.ts';
 import { printWgsl } from './targets/wgsl.ts';
 import { toHalf } from './half.ts';
 import { scaleName } from './precision/quantise.ts';
@@ -25,7 +26,34 @@ const padded = (bytes: Uint8Array, length: number): Uint8Array => {
   return out;
 };
 
-export const assemble = (name: string, graph: Graph, plan: KernelPlan, memory: MemoryPlan): Program => {
+/** Which kernel of a target each planned one is, given the target's kernels so far. */
+type Printed<K> = { readonly kernels: readonly K[]; readonly indexOf: (planned: PlannedKernel) => number };
+
+/** Shader text of each kernel; equal ones are kept once. */
+const shadersOf = (planned: readonly PlannedKernel[]): Printed<Kernel> => {
+  const kernels: Kernel[] = [];
+  const known = new Map<string, number>();
+  const texts = new Map<LoopKernel, string>();
+  const indices = new Map(planned.map((one) => {
+    const wgsl = texts.get(one.loop) ?? printWgsl(one.loop, one.workgroups);
+    texts.set(one.loop, wgsl);
+    const key = `${one.workgroups.join()}\n${wgsl}`;
+    if (!known.has(key)) known.set(key, kernels.push({ name: one.name, wgsl, workgroupSize: one.loop.workgroupSize, bindings: one.loop.tensors.map((t) => t.access) }) - 1);
+    return [one, known.get(key)!] as const;
+  }));
+  return { kernels, indexOf: (one) => indices.get(one)! };
+};
+
+/** A program of shaders. */
+export const assemble = (name: string, graph: Graph, plan: KernelPlan, memory: MemoryPlan): Program => assembled(name, graph, plan, memory, shadersOf(plan.kernels));
+
+/** A program of one module of WebAssembly. */
+export const assembleWasm = (name: string, graph: Graph, plan: KernelPlan, memory: MemoryPlan): WasmProgram => {
+  const { module, scratchBytes, ...printed } = printModule(plan.kernels);
+  return { ...assembled(name, graph, plan, memory, printed), limits: {}, features: [], target: 'wasm', module: toBase64(module), scratchBytes };
+};
+
+const assembled = <K>(name: string, graph: Graph, plan: KernelPlan, memory: MemoryPlan, { kernels, indexOf }: Printed<K>): ProgramOf<K> => {
   const buffers: BufferPlan[] = [];
   const bufferOf = new Map<number, number>();
   const add = (tensors: readonly number[], buffer: BufferPlan): number => {
@@ -61,21 +89,8 @@ export const assemble = (name: string, graph: Graph, plan: KernelPlan, memory: M
     return { name: output, shape: node.shape as readonly number[], dtype: node.dtype, buffer };
   });
 
-  const kernels: Kernel[] = [];
-  const known = new Map<string, number>();
-  const texts = new Map<LoopKernel, string>();
-  const kernelIndex = (planned: PlannedKernel): number => {
-    const wgsl = texts.get(planned.loop) ?? printWgsl(planned.loop, planned.workgroups);
-    texts.set(planned.loop, wgsl);
-    const key = `${planned.workgroups.join()}\n${wgsl}`;
-    const found = known.get(key);
-    if (found !== undefined) return found;
-    kernels.push({ name: planned.name, wgsl, workgroupSize: planned.loop.workgroupSize, bindings: planned.loop.tensors.map((t) => t.access) });
-    known.set(key, kernels.length - 1);
-    return kernels.length - 1;
-  };
   const dispatches = plan.kernels.map((planned): Dispatch => ({
-    kernel: kernelIndex(planned), workgroups: planned.workgroups, label: planned.label,
+    kernel: indexOf(planned), workgroups: planned.workgroups, label: planned.label,
     bindings: planned.bindings.map(({ tensor, window }) => {
       const stored = plan.tensors.get(tensor)!, size = byteSize(stored.dtype);
       const bytes = window === undefined ? bufferBytes(stored) : Math.ceil((window.count * size) / 16) * 16;

@@ -8,18 +8,18 @@
 import type { Graph } from '../dsl/graph/graph.ts';
 import { apply } from '../dsl/graph/apply.ts';
 import { inScopeOf, type Node, topological } from '../dsl/graph/node.ts';
-import { assemble } from './assemble.ts';
+import { assemble, assembleWasm } from './assemble.ts';
 import type { CompileError } from './errors.ts';
 import { type KernelPlan, type PlannedKernel, planKernels, type PlanOptions, type StoredTensor } from './kernels/plan-kernels.ts';
 import { planMemory } from './memory.ts';
-import type { Program } from './program.ts';
+import type { Program, WasmProgram } from './program.ts';
 
 /** Tensor of each stored node. A second tensor of a node is a copy for an output. */
 export type TensorsByNode = ReadonlyMap<Node, StoredTensor>;
 
-export interface Step {
+export interface Step<P = Program> {
   /** Its inputs and outputs are tensors of the plan, flat, under the names of `portOf`; its parameters are those of the whole program. */
-  readonly program: Program;
+  readonly program: P;
   readonly kernels: readonly PlannedKernel[];
   /** Tensors that must be there before: no parameters, and no literals, which are in the program. */
   readonly reads: readonly number[];
@@ -29,11 +29,11 @@ export interface Step {
   readonly writes: readonly number[];
 }
 
-export interface Checks {
+export interface Checks<P = Program> {
   readonly plan: KernelPlan;
   readonly options: PlanOptions;
   readonly byNode: TensorsByNode;
-  readonly steps: readonly Step[];
+  readonly steps: readonly Step<P>[];
 }
 
 /** Name of a tensor of the plan in the programs of steps. */
@@ -80,7 +80,7 @@ const operandsOf = (tensor: StoredTensor, byNode: TensorsByNode): readonly numbe
 export const isParameter = ({ op, attributes }: Node): boolean => op === 'input' && attributes['role'] === 'parameter';
 
 /** The program of some kernels: what they read comes from outside, all that they write is an output. */
-const stepOf = (kernels: readonly PlannedKernel[], plan: KernelPlan, byNode: TensorsByNode): Step => {
+const stepOf = (kernels: readonly PlannedKernel[], plan: KernelPlan, byNode: TensorsByNode, { target }: PlanOptions): Step<Program & WasmProgram> => {
   const tensor = (id: number): StoredTensor => plan.tensors.get(id)!;
   const touched = [...new Set(kernels.flatMap(({ bindings }) => bindings.map((binding) => binding.tensor)))];
   const writes = [...new Set(kernels.flatMap(writesOf))];
@@ -91,12 +91,13 @@ const stepOf = (kernels: readonly PlannedKernel[], plan: KernelPlan, byNode: Ten
   const graph: Graph = { inputs: reads.map(flat), parameters: weights.map((id) => tensor(id).node), outputs: writes.map((id) => ({ name: portOf(id), node: flat(id) })) };
   const part: KernelPlan = { ...plan, tensors, kernels, outputs: writes };
   const operands = new Set(writes.flatMap((id) => operandsOf(tensor(id), byNode)));
-  return { program: assemble(kernels.map(({ name }) => name).join(' '), graph, part, planMemory(part)), kernels, reads, operands: [...operands], writes };
+  const program = (target === 'wasm' ? assembleWasm : assemble)(kernels.map(({ name }) => name).join(' '), graph, part, planMemory(part)) as Program & WasmProgram; // of the target that callers asked for
+  return { program, kernels, reads, operands: [...operands], writes };
 };
 
-export const makeChecks = (plan: KernelPlan, options: PlanOptions): Checks => {
+export const makeChecks = (plan: KernelPlan, options: PlanOptions): Checks<Program & WasmProgram> => {
   const byNode = tensorsByNode(plan);
-  return { plan, options, byNode, steps: groupsOf(plan.kernels).map((kernels) => stepOf(kernels, plan, byNode)) };
+  return { plan, options, byNode, steps: groupsOf(plan.kernels).map((kernels) => stepOf(kernels, plan, byNode, options)) };
 };
 
 /** The computation of one stored node alone: what it is made of comes in under the names of `portOf`. */
@@ -116,7 +117,7 @@ export const isolated = (root: Node, tensors: TensorsByNode): Graph => {
 };
 
 /** Checks of the same computation with a kernel for each op, to find the op that is wrong in a kernel of several. */
-export const unfusedChecks = ({ options, byNode }: Checks, root: Node): Checks | readonly CompileError[] => {
+export const unfusedChecks = ({ options, byNode }: Checks<unknown>, root: Node): Checks<Program & WasmProgram> | readonly CompileError[] => {
   const unfused = { ...options, fusion: false };
   const made = planKernels(isolated(root, byNode), unfused);
   return Array.isArray(made) ? (made as readonly CompileError[]) : makeChecks(made as KernelPlan, unfused); // it is one or the other

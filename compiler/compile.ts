@@ -9,7 +9,7 @@ import type { NonEmptyArray } from 'fp-ts/NonEmptyArray';
 import { bindSizes, freeSymbols, type Graph, nodesOf, type Sizes, withTaps } from '../dsl/graph/graph.ts';
 import { textAttribute } from '../dsl/ops/attributes.ts';
 import { OPS, type OpTable } from '../dsl/ops/table.ts';
-import { assemble } from './assemble.ts';
+import { assemble, assembleWasm } from './assemble.ts';
 import { type Checks, makeChecks } from './checks.ts';
 import type { CompileError } from './errors.ts';
 import { type KernelPlan, planKernels, type PlanOptions } from './kernels/plan-kernels.ts';
@@ -19,12 +19,14 @@ import { runPasses, type Stage } from './passes/pipeline.ts';
 import { needsHalf, numberMistakes, type Numbers, PACK_FROM, showNumbers, weightFormat } from './precision/policy.ts';
 import { storageIn } from './precision/storage.ts';
 import { type Profile, PROFILES } from './profile.ts';
-import type { Program } from './program.ts';
+import type { Program, Target, WasmProgram } from './program.ts';
 import { type Schedule, SCHEDULES, withinLimits } from './schedule.ts';
 import { whyIllegal } from './tuning/schedules.ts';
 import type { TunedSchedules } from './tuning/table.ts';
 
 export interface CompileOptions extends Numbers {
+  /** Who shall run the program: WebGPU (the default) or WebAssembly. */
+  readonly target?: Target;
   readonly name?: string;
   /** Values of the graph's symbols. */
   readonly sizes?: Sizes;
@@ -47,19 +49,19 @@ export interface CompileOptions extends Numbers {
 }
 
 /** A program that can be held against the reference kernel by kernel. */
-export interface Verifiable {
-  readonly program: Program;
-  readonly checks: Checks;
+export interface Verifiable<P = Program> {
+  readonly program: P;
+  readonly checks: Checks<P>;
 }
 
 /** Everything the compiler made on the way. */
-export interface Compilation {
+export interface Compilation<P = Program> {
   readonly stages: readonly Stage[];
   readonly kernels: KernelPlan;
   readonly memory: MemoryPlan;
-  readonly program: Program;
+  readonly program: P;
   /** Where the option `verify` asked for them. */
-  readonly checks?: Checks;
+  readonly checks?: Checks<P>;
 }
 
 const programErrors = (graph: Graph): readonly CompileError[] => nodesOf(graph)
@@ -85,9 +87,15 @@ const tuningErrors = (tuned: TunedSchedules | undefined, profile: Profile): read
 
 const failed = (errors: readonly CompileError[]): E.Either<NonEmptyArray<CompileError>, never> => E.left(errors as unknown as NonEmptyArray<CompileError>); // callers check the length
 
+interface Explain {
+  (graph: Graph, options: CompileOptions & { readonly target: 'wasm' }): E.Either<NonEmptyArray<CompileError>, Compilation<WasmProgram>>;
+  (graph: Graph, options?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Compilation>;
+}
+
 /** Compiles and keeps every stage, for printing. */
-export const explain = (graph: Graph, options: CompileOptions = {}): E.Either<NonEmptyArray<CompileError>, Compilation> => {
-  const profile = options.profile ?? PROFILES.gpu, schedule = withinLimits(options.schedule ?? SCHEDULES[profile.class], profile.limits, profile.features), table = options.table ?? OPS;
+export const explain: Explain = (graph: Graph, asked?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Compilation<Program & WasmProgram>> => {
+  const options = asked ?? {};
+  const isWasm = options.target === 'wasm', profile = options.profile ?? PROFILES[isWasm ? 'wasm' : 'gpu'], schedule = withinLimits(options.schedule ?? SCHEDULES[profile.class], profile.limits, profile.features), table = options.table ?? OPS;
   const wrong = [...choiceErrors(options), ...tuningErrors(options.tuned, profile), ...programErrors(graph)];
   if (wrong.length > 0) return failed(wrong);
   const bound = bindSizes(options.taps === true ? withTaps(graph) : graph, options.sizes ?? {});
@@ -95,23 +103,25 @@ export const explain = (graph: Graph, options: CompileOptions = {}): E.Either<No
   if (problems.length > 0) return failed(problems);
   const stages = runPasses(bound, { table, streams: schedule.stream !== undefined && options.fusion !== false, maxBindings: profile.limits.maxStorageBuffersPerShaderStage, ...(weightFormat(options) === 'int8' && { packFrom: options.packFrom ?? PACK_FROM }), ...(options.log === undefined ? {} : { log: options.log }) });
   const final = stages[stages.length - 1]!.graph;
-  const planOptions: PlanOptions = { profile, schedule, tuned: options.tuned, table, fusion: options.fusion ?? true, inPlace: options.inPlace, storageOf: storageIn(final, options, table) };
+  const planOptions: PlanOptions = { profile, schedule, tuned: options.tuned, table, fusion: options.fusion ?? true, inPlace: options.inPlace, target: options.target, storageOf: storageIn(final, options, table) };
   const kernels = planKernels(final, planOptions);
   if (Array.isArray(kernels)) return failed(kernels as readonly CompileError[]);
   const plan = kernels as KernelPlan; // not an array of errors
   const memory = planMemory(plan);
-  return E.right({ stages, kernels: plan, memory, program: assemble(options.name ?? 'program', final, plan, memory), ...(options.verify === true && { checks: makeChecks(plan, planOptions) }) });
+  return E.right({ stages, kernels: plan, memory, program: (isWasm ? assembleWasm : assemble)(options.name ?? 'program', final, plan, memory) as Program & WasmProgram, ...(options.verify === true && { checks: makeChecks(plan, planOptions) }) });
 };
 
 interface Compile {
+  (graph: Graph, options: CompileOptions & { readonly target: 'wasm'; readonly verify: true }): E.Either<NonEmptyArray<CompileError>, Verifiable<WasmProgram>>;
+  (graph: Graph, options: CompileOptions & { readonly target: 'wasm' }): E.Either<NonEmptyArray<CompileError>, WasmProgram>;
   (graph: Graph, options: CompileOptions & { readonly verify: true }): E.Either<NonEmptyArray<CompileError>, Verifiable>;
   (graph: Graph, options?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Program>;
 }
 
 /** The program of a graph, or everything that is wrong with it; with `verify: true` the program and its checks. */
-export const compile: Compile = (graph: Graph, options?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Program & Verifiable> => {
-  const result = explain(graph, options);
+export const compile: Compile = (graph: Graph, options?: CompileOptions): E.Either<NonEmptyArray<CompileError>, Program & WasmProgram & Verifiable<Program & WasmProgram>> => {
+  const result = explain(graph, options) as E.Either<NonEmptyArray<CompileError>, Compilation<Program & WasmProgram>>; // each overload promises what its options gave
   if (E.isLeft(result)) return result;
   const { program, checks } = result.right;
-  return E.right((checks === undefined ? program : { program, checks }) as Program & Verifiable); // each overload promises what its options gave
+  return E.right((checks === undefined ? program : { program, checks }) as Program & WasmProgram & Verifiable<Program & WasmProgram>); // each overload promises what its options gave
 };

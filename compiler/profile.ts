@@ -21,10 +21,15 @@ export interface Profile {
   readonly features: readonly string[];
 }
 
+/** What a memory of 32-bit addresses holds, without the last page. */
+export const WASM_BYTES = 2 ** 32 - 2 ** 16;
+
 /** Profiles to plan for without an adapter: the limits that all of them have. */
 export const PROFILES: Readonly<Record<AdapterClass, Profile>> = {
   cpu: { class: 'cpu', limits: DEFAULT_LIMITS, features: [] },
   gpu: { class: 'gpu', limits: DEFAULT_LIMITS, features: [] },
+  // 32-bit addresses; workgroups are counted in one number
+  wasm: { class: 'wasm', limits: { ...DEFAULT_LIMITS, maxBufferSize: WASM_BYTES, maxStorageBufferBindingSize: WASM_BYTES, maxStorageBuffersPerShaderStage: 64, maxComputeWorkgroupsPerDimension: 2 ** 31 - 1 }, features: ['shader-f16'] },
 };
 
 /** SwiftShader says 1 GiB, but fails on a buffer of exactly that size. */

@@ -53,7 +53,8 @@ export interface Dispatch {
   readonly label: string;
 }
 
-export interface Program {
+/** What programs of all targets have; `K` is how the target writes a kernel down. */
+export interface ProgramOf<K> {
   readonly format: 'pixnerd-program';
   readonly version: 1;
   readonly name: string;
@@ -63,13 +64,36 @@ export interface Program {
   /** Inputs, by name, that a run changes: afterwards they hold the output of the same name, which is then not among `outputs`. */
   readonly updates?: readonly string[];
   readonly buffers: readonly BufferPlan[];
-  readonly kernels: readonly Kernel[];
+  readonly kernels: readonly K[];
   readonly dispatches: readonly Dispatch[];
   /** Adapter limits that the program needs (WebGPU names), e.g. `maxStorageBufferBindingSize`. */
   readonly limits: Readonly<Record<string, number>>;
   /** WebGPU feature names that the program needs, e.g. `shader-f16`. */
   readonly features: readonly string[];
 }
+
+/** A program for WebGPU. */
+export type Program = ProgramOf<Kernel>;
+
+/** A function of the module, `(first, last, scratch, ...bindings)`: it runs the workgroups from `first` to before `last`, each of which is one thread. */
+export interface WasmKernel {
+  /** Unique in the program; the name of the export. */
+  readonly name: string;
+  readonly bindings: readonly ('read' | 'read_write')[];
+}
+
+/** A program for WebAssembly with SIMD128. Bindings are addresses in the one memory that the module imports as `env.memory`. */
+export interface WasmProgram extends ProgramOf<WasmKernel> {
+  readonly target: 'wasm';
+  /** The module's bytes in base64. */
+  readonly module: string;
+  /** Memory of its own that each thread gives the kernels. */
+  readonly scratchBytes: number;
+}
+
+/** Who can run a program. */
+export const TARGETS = ['wgsl', 'wasm'] as const;
+export type Target = (typeof TARGETS)[number];
 
 export interface ProgramSummary {
   readonly kernels: number;
@@ -79,7 +103,7 @@ export interface ProgramSummary {
   readonly largestBinding: number;
 }
 
-export const summarize = (program: Program): ProgramSummary => ({
+export const summarize = (program: ProgramOf<unknown>): ProgramSummary => ({
   kernels: program.kernels.length,
   dispatches: program.dispatches.length,
   peakBytes: program.buffers.reduce((sum, buffer) => sum + buffer.bytes, 0),

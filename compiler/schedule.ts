@@ -89,9 +89,12 @@ export interface Schedule {
   readonly elementwise: number;
   /** Rows shorter than this are reduced by one thread even where workgroups could share them. */
   readonly cooperativeFrom: number;
+  /** A thread computes four neighbouring elements at a time and many of them, for processors: see `kernels/vector-row.ts` and `kernels/packed-matmul.ts`. */
+  readonly vectors?: boolean;
 }
 
-export type AdapterClass = 'cpu' | 'gpu';
+/** Software drivers of WebGPU, GPUs, and WebAssembly, which is a processor with vectors of four lanes and a large cache. */
+export type AdapterClass = 'cpu' | 'gpu' | 'wasm';
 
 type TileSize = Pick<MatmulSchedule, 'rows' | 'columns' | 'workgroup'>;
 const unstaged = (size: TileSize, depth: MatmulSchedule['depth'] = 4): MatmulSchedule => ({ ...size, depth, staging: 'none', blockDepth: depth, minWorkgroups: 0, sharedBytes: 0 });
@@ -139,6 +142,11 @@ export const SCHEDULES: Readonly<Record<AdapterClass, Schedule>> = {
     matmul: staged({ rows: 8, columns: 8, workgroup: [16, 8] }, 16), smallMatmul: { below: 2 ** 22, matmul: SMALL }, row: { by: 'workgroup', workgroup: 64 }, keepLoops: false, launch: 150_000_000, normsInMatmuls: true, elementwise: 64, cooperativeFrom: 64,
     stream: { staging: 'workgroup', rows: 64, keys: 16, registers: 320, sharedBytes: 16384 },
     rowProgram: { threads: 256, width: 128, depth: 512, registers: 320, statements: 4096 },
+  },
+  wasm: {
+    // 8 sums of 4 lanes, 2 vectors of the right factor, one of the left, one product: 16 registers
+    matmul: unstaged({ rows: 4, columns: 8, workgroup: [1, 1] }, 1), smallMatmul: { below: 0, matmul: unstaged({ rows: 4, columns: 8, workgroup: [1, 1] }, 1) },
+    row: { by: 'thread', workgroup: 1 }, keepLoops: false, launch: 10_000, normsInMatmuls: false, elementwise: 1, cooperativeFrom: Infinity, stream: undefined, rowProgram: undefined, vectors: true,
   },
 };
 
@@ -200,6 +208,7 @@ export const MATMUL_CANDIDATES: Readonly<Record<AdapterClass, readonly MatmulSch
   ].filter((m) => m.staging === 'none' || stagedBytes(m) <= m.sharedBytes),
   cpu: ([1, 2, 4, 8, 16] as const).flatMap((rows) => SIDES.flatMap((columns) => ([[4, 4], [8, 8], [16, 4], [16, 16]] as const).map((workgroup) => unstaged({ rows, columns, workgroup }))))
     .filter(({ rows, columns }) => rows * columns <= 64),
+  wasm: [],
 };
 
 /** The same schedule with workgroups that the adapter allows. Changes nothing for what WebGPU guarantees everywhere. */

@@ -37,7 +37,7 @@ const bundles = () =>
     build({ ...common, platform: 'node', external, entryPoints: { index: 'src/index.ts' } }),
     // threads that decode images, found beside cli.js and index.js
     build({ ...common, platform: 'node', external, entryPoints: { 'data-worker': 'src/data/decode-worker.ts' } }),
-    build({ ...common, platform: 'browser', minify: true, entryPoints: { runtime: 'src/runtime/browser.ts' } }),
+    build({ ...common, platform: 'browser', minify: true, entryPoints: { runtime: 'src/runtime/browser.ts', 'runtime-wasm': 'src/runtime/wasm/browser.ts' } }),
   ]);
 
 const run = (command, args) =>

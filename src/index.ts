@@ -21,7 +21,7 @@ export { separate, type SeparateOptions, type Separation } from '../compiler/sep
 export { showCompileError, type CompileError } from '../compiler/errors.ts';
 export { PRECISIONS, WEIGHT_FORMATS, type Numbers, type Precision, type WeightFormat } from '../compiler/precision/policy.ts';
 export { profileOf, PROFILES, type Limits, type Profile } from '../compiler/profile.ts';
-export { summarize, type Program, type ProgramSummary } from '../compiler/program.ts';
+export { summarize, TARGETS, type Program, type ProgramSummary, type Target as ProgramTarget, type WasmProgram } from '../compiler/program.ts';
 export { SCHEDULES, type Schedule } from '../compiler/schedule.ts';
 export { FAMILIES, showSchedule, type Family, type KernelSchedule } from '../compiler/tuning/schedules.ts';
 export { EMPTY_TABLE, parseTable, printTable, readTable, schedulesFor, withEntries, type Tuned, type TunedSchedules, type TuningEntry, type TuningTable } from '../compiler/tuning/table.ts';
@@ -103,8 +103,15 @@ export {
   type Session,
 } from './runtime/browser.ts';
 
+// the runtime for WebAssembly
+export { openWasmDevice, partOf as wasmPart, uploadTo as wasmUpload, type WasmDevice, type WasmTensor } from './runtime/wasm/device.ts';
+export { nodeThreads } from './runtime/wasm/node-threads.ts';
+export { oneThread, type Threads } from './runtime/wasm/threads.ts';
+export { loadWasm, type WasmInputs, type WasmParameterSource, type WasmRunOptions, type WasmSession } from './runtime/wasm/session.ts';
+export { parseWasmProgram } from './runtime/saved-program.ts';
+
 // every kernel against the reference
-export { verifyProgram, type VerifyOptions } from './verification/verify.ts';
+export { verifyProgram, verifyWasmProgram, type VerifyOptions } from './verification/verify.ts';
 export { describeProblems, passed, type Culprit, type Difference, type TensorReport, type Verification } from './verification/report.ts';
 
 // schedules that were measured on an adapter: `compile(graph, { tuned: tuningFor(device.profile).tuned })`
@@ -119,8 +126,10 @@ export { setDebug } from './debug.ts';
 
 // backends, weights, pictures
 export {
+  BACKEND_CHOICES,
   BACKENDS,
   type Backend,
+  type BackendChoice,
   type BackendError,
   type BackendName,
   type BackendTensor,

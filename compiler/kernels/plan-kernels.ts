@@ -11,6 +11,7 @@ import { type CompileError, limitError } from '../errors.ts';
 import { isLeaf } from '../fusion/facts.ts';
 import { type FusionPlan, planFusion } from '../fusion/plan.ts';
 import type { Profile } from '../profile.ts';
+import type { Target } from '../program.ts';
 import type { Schedule } from '../schedule.ts';
 import type { TunedSchedules } from '../tuning/table.ts';
 import { workgroupsOf } from '../targets/wgsl.ts';
@@ -71,6 +72,8 @@ export interface PlanOptions {
   readonly fusion: boolean;
   /** Outputs of the name of an input take its place in memory. */
   readonly inPlace?: boolean | undefined;
+  /** Who shall run the kernels; their loop form depends on the schedule alone. */
+  readonly target?: Target | undefined;
   /** How a tensor lies in memory; by its own dtype when left out. */
   readonly storageOf?: (node: Node) => StorageType;
 }

@@ -10,6 +10,8 @@ import { type Contraction, contractionOf, matmulKernel } from './matmul.ts';
 import { type Output, rowKernel } from './row.ts';
 import { stagedMatmulKernel } from './staged-matmul.ts';
 import { streamFits, streamKernel } from './stream.ts';
+import { vectorRowKernel } from './vector-row.ts';
+import { vectorMatmulKernel } from './vector-matmul.ts';
 import { streamOf } from './stream-pattern.ts';
 import type { TensorExpression } from './tensor-expression.ts';
 
@@ -46,11 +48,12 @@ export const scheduledKernel = (expression: TensorExpression, output: Output, { 
   const contraction = contractionOf(expression);
   if (contraction !== undefined) {
     const choice = chosen(matmulKey(contraction, dtypes), { family: 'matmul', schedule: tileFor(schedule, problemOf(expression, contraction)) });
-    return { loop: anyMatmulKernel(expression, contraction, output, matmulFor(withSchedule(schedule, choice), 0), dtypes), choice };
+    const vectors = schedule.vectors === true ? vectorMatmulKernel(expression, contraction, output, dtypes) : undefined;
+    return { loop: vectors ?? anyMatmulKernel(expression, contraction, output, matmulFor(withSchedule(schedule, choice), 0), dtypes), choice };
   }
   const key = rowKey(expression, dtypes), longest = Math.max(0, ...reductionsIn(expression.value).map((e) => extentOf(e.over)));
   const heuristic: KernelSchedule = longest === 0 ? { family: 'elementwise', schedule: { workgroup: schedule.elementwise } }
     : { family: 'row', schedule: longest >= schedule.cooperativeFrom ? schedule.row : { by: 'thread', workgroup: schedule.row.workgroup } };
   const choice = chosen(key, heuristic);
-  return { loop: rowKernel(expression, output, withSchedule(schedule, choice), dtypes), choice };
+  return { loop: schedule.vectors === true ? vectorRowKernel(expression, output, dtypes) : rowKernel(expression, output, withSchedule(schedule, choice), dtypes), choice };
 };

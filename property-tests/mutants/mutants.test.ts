@@ -9,6 +9,7 @@ import { programsOf, type RandomProgram } from '../generators/programs.ts';
 import { expectWithinBound } from '../harness/compare.ts';
 import { interpret } from '../harness/loop-interpreter.ts';
 import { compiled, compiledAsWritten } from '../harness/run-program.ts';
+import { compiledAsWrittenForWasm, compiledForWasm, runWasm } from '../harness/run-wasm.ts';
 import { runs, SEED } from '../harness/settings.ts';
 import { type Mutant, MUTANTS } from './mutants.ts';
 
@@ -35,6 +36,19 @@ const survives = (program: RandomProgram, table: OpTable): boolean => {
   }
 };
 
+/** A change of what an op lowers to is noticed on WebAssembly too; other changes are none of its business. */
+const survivesOnWasm = async (program: RandomProgram, table: OpTable): Promise<boolean> => {
+  try {
+    expectWithinBound(program, await runWasm(compiledForWasm(program.graph, { table }).program, program.data));
+    expectWithinBound(program, await runWasm(compiledAsWrittenForWasm(program.graph, table), program.data));
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof TypeError) throw thrown; // the mutant itself is broken
+    return false;
+  }
+};
+const changesLowering = (op: OpName, mutant: Mutant): boolean => mutant.change(definitionOf(op)).lower !== definitionOf(op).lower;
+
 describe.each(Object.entries(MUTANTS) as [OpName, Mutant][])('%s', (op, mutant) => {
   const numRuns = runs(0.15, 40);
   test(`is caught: ${mutant.what}`, () => {
@@ -45,5 +59,14 @@ describe.each(Object.entries(MUTANTS) as [OpName, Mutant][])('%s', (op, mutant) 
     );
     expect(result.errorInstance, 'a mutant must be wrong, not broken').not.toBeInstanceOf(TypeError);
     expect(result.failed, `no law noticed in ${numRuns} programs, PIXNERD_SEED=${SEED}`).toBe(true);
+  });
+
+  test.runIf(changesLowering(op, mutant))('is caught on WebAssembly', async () => {
+    const table = withMutant(op, mutant);
+    const result = await fc.check(
+      fc.asyncProperty(programsOf(op), (program) => survivesOnWasm(program, table)),
+      { seed: SEED, numRuns, endOnFailure: true },
+    );
+    expect(result.failed, `no program noticed in ${numRuns}, PIXNERD_SEED=${SEED}`).toBe(true);
   });
 });

@@ -103,6 +103,8 @@ const laws = (name: string, open: () => Promise<Backend>) =>
 
 laws('reference', async () => referenceBackend());
 laws('wgsl', async () => right(await openBackend('wgsl')()));
+laws('wasm', async () => right(await openBackend('wasm')()));
+laws('wasm on one thread', async () => right(await openBackend('wasm', { threads: 1 })()));
 
 test('an adapter that is not there is an error with what there is', async () => {
   expect(left(await openBackend('wgsl', { adapter: 'no such adapter' })())).toMatchObject({

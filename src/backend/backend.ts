@@ -1,7 +1,8 @@
 /**
- * One interface for those who compute: `wgsl` runs compiled programs on a GPU or a software driver, `reference` interprets the graph.
+ * One interface for those who compute: `wgsl` runs compiled programs on a GPU or a software driver, `wasm` on the processor, `reference`
+ * interprets the graph.
  *
- * Invariant: nothing above this folder asks which of the two it has; tensors stay where they were computed until `read`.
+ * Invariant: nothing above this folder asks which of them it has; tensors stay where they were computed until `read`.
  */
 import type { Either } from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
@@ -11,8 +12,11 @@ import type { DType } from '../../dsl/dtype.ts';
 import type { NumberArray } from '../runtime/elements.ts';
 
 /** Who can compute. */
-export const BACKENDS = ['wgsl', 'reference'] as const;
+export const BACKENDS = ['wgsl', 'wasm', 'reference'] as const;
 export type BackendName = (typeof BACKENDS)[number];
+/** What may be asked for: `auto` is `wgsl` where there is a GPU, else `wasm`. */
+export const BACKEND_CHOICES = ['auto', ...BACKENDS] as const;
+export type BackendChoice = (typeof BACKEND_CHOICES)[number];
 
 /** A readable failure; `limit` (more than the adapter offers) and `memory` may go away with a smaller batch. */
 export interface BackendError {

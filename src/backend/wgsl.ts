@@ -32,7 +32,7 @@ const KINDS: Readonly<Record<DeviceError['_tag'], BackendError['kind']>> = {
 export const ofDeviceError = (error: DeviceError): BackendError => ({ kind: KINDS[error._tag], message: error.message });
 
 /** All errors of a program in one message. It is a `limit` when limits are all that is wrong. */
-const ofCompileErrors = (name: string, errors: readonly CompileError[]): BackendError => ({
+export const ofCompileErrors = (name: string, errors: readonly CompileError[]): BackendError => ({
   kind: errors.every((error) => error.kind === 'limit') ? 'limit' : 'program',
   message: `${name} cannot be compiled:${errors.map((error) => `\n  - ${showCompileError(error)}`).join('')}`,
 });

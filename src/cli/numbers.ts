@@ -16,8 +16,8 @@ export const numbersOf = (values: { readonly precision: Numbers['precision']; re
 
 /** What has no meaning for a backend that computes in doubles. */
 export const misplacedNumbers = (backend: string, given: ReadonlySet<string>): readonly string[] =>
-  backend === 'wgsl'
+  backend !== 'reference'
     ? []
     : Object.keys(NUMBER_OPTIONS)
         .filter((option) => given.has(option))
-        .map((option) => `--${option} has no meaning for --backend ${backend}, which computes in doubles; it is for wgsl`);
+        .map((option) => `--${option} has no meaning for --backend ${backend}, which computes in doubles; it is for wgsl and wasm`);

@@ -77,7 +77,7 @@ export const outputMistakes = async (outputs: Outputs, channels: number, size: I
 
 /** Images at once that keep an adapter busy, by the number of tokens. */
 export const suitableBatch = ({ name, notice }: Backend, tokens: number): number => {
-  const busy = name === 'reference' ? 64 : /software/.test(notice) ? 1024 : 4096;
+  const busy = name === 'reference' ? 64 : name === 'wasm' ? 512 : /software/.test(notice) ? 1024 : 4096;
   return Math.max(1, Math.min(64, Math.floor(busy / tokens)));
 };
 

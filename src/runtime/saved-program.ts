@@ -6,7 +6,7 @@
  */
 
 import type { Either } from 'fp-ts/Either';
-import type { BufferPlan, ParameterPlan, Program } from '../../compiler/program.ts';
+import type { BufferPlan, ParameterPlan, Program, ProgramOf, WasmProgram } from '../../compiler/program.ts';
 import { elementBytes, elementCount } from './elements.ts';
 import { badProgram, left, right } from './errors.ts';
 import type { DeviceError } from './errors.ts';
@@ -60,7 +60,10 @@ const port = fields({ name: text, shape: listOf(count), dtype: oneOf(...Object.k
 const optionalText = test('text', (value) => value === undefined || typeof value === 'string');
 const parameter = fields({ name: text, shape: listOf(count), dtype: oneOf(...Object.keys(elementBytes), 'i8'), buffer: count, scale: optionalText });
 
-const programFields = fields({
+const shader = fields({ name: identifier, wgsl: text, workgroupSize: listOf(count, 3), bindings: listOf(oneOf('read', 'read_write')) });
+const wasmKernel = fields({ name: identifier, bindings: listOf(oneOf('read', 'read_write')) });
+
+const programFields = (kernel: Check): Check => fields({
   format: oneOf('pixnerd-program'),
   version: oneOf(1),
   name: text,
@@ -69,7 +72,7 @@ const programFields = fields({
   outputs: listOf(port),
   updates: (at, value) => (value === undefined ? [] : listOf(text)(at, value)),
   buffers: listOf(fields({ kind: oneOf('input', 'parameter', 'constant', 'scratch', 'output'), label: text, bytes: size, data: base64 })),
-  kernels: listOf(fields({ name: identifier, wgsl: text, workgroupSize: listOf(count, 3), bindings: listOf(oneOf('read', 'read_write')) })),
+  kernels: listOf(kernel),
   dispatches: listOf(
     fields({
       kernel: count,
@@ -85,6 +88,9 @@ const programFields = fields({
   features: listOf(text),
 });
 
+/** What the checks of all targets look at. */
+type Checked = ProgramOf<{ readonly name: string; readonly bindings: readonly ('read' | 'read_write')[] }>;
+
 const duplicates = (at: string, names: readonly string[]): readonly string[] => {
   const seen = new Set<string>();
   return names.flatMap((name, i) => (seen.size === seen.add(name).size ? [`${at}[${i}].name ${shown(name)} is there twice`] : []));
@@ -99,7 +105,7 @@ const bufferProblems = (at: string, buffer: BufferPlan): readonly string[] => {
   return bytes > buffer.bytes ? [`${at}.data has ${bytes} bytes, its buffer ${buffer.bytes}`] : [];
 };
 
-const portProblems = (program: Program, kind: 'input' | 'parameter' | 'output'): readonly string[] => {
+const portProblems = (program: Checked, kind: 'input' | 'parameter' | 'output'): readonly string[] => {
   const ports = program[`${kind}s`];
   const found = ports.flatMap(({ shape, dtype, buffer }, i) => {
     const at = `${kind}s[${i}]`;
@@ -121,7 +127,7 @@ const portProblems = (program: Program, kind: 'input' | 'parameter' | 'output'):
 };
 
 /** An i8 parameter has scales, one for each of its rows, and nothing else has; no two share them. */
-const scaleProblems = ({ parameters }: Program): readonly string[] => {
+const scaleProblems = ({ parameters }: Checked): readonly string[] => {
   const scaleOf = ({ scale }: ParameterPlan): ParameterPlan | undefined => parameters.find(({ name }) => name === scale);
   const isRows = ({ shape }: ParameterPlan, { shape: rows }: ParameterPlan): boolean => rows.length <= shape.length && rows.every((length, axis) => length === shape[axis]);
   return parameters.flatMap((port, i) => {
@@ -134,14 +140,14 @@ const scaleProblems = ({ parameters }: Program): readonly string[] => {
 };
 
 /** An input or parameter buffer must be filled through exactly one port, or a kernel would read what nobody wrote. */
-const unfilled = (program: Program): readonly string[] =>
+const unfilled = (program: Checked): readonly string[] =>
   program.buffers.flatMap(({ kind }, buffer) => {
     if (kind !== 'input' && kind !== 'parameter') return [];
     const uses = program[`${kind}s`].filter((each) => each.buffer === buffer).length;
     return uses === 1 ? [] : [`buffers[${buffer}] is of kind ${kind}, and ${uses} ${kind}s fill it`];
   });
 
-const bindingProblems = (program: Program, d: number): readonly string[] => {
+const bindingProblems = (program: Checked, d: number): readonly string[] => {
   const dispatch = program.dispatches[d]!; // d is one of its indices
   const at = `dispatches[${d}]`;
   const kernel = program.kernels[dispatch.kernel];
@@ -171,9 +177,10 @@ const bindingProblems = (program: Program, d: number): readonly string[] => {
 
 /** Everything that is wrong with a value as a program; empty when it is one. */
 export const programProblems = (value: unknown): readonly string[] => {
-  const wrong = programFields('', value);
+  const isWasm = isRecord(value) && value['target'] === 'wasm', own = fields({ module: base64, scratchBytes: count });
+  const wrong = isWasm ? [...programFields(wasmKernel)('', value), ...own('', value)] : programFields(shader)('', value);
   if (wrong.length > 0) return wrong;
-  const program = value as Program; // every field was just checked
+  const program = value as Checked; // every field was just checked
   return [
     ...program.buffers.flatMap((buffer, i) => bufferProblems(`buffers[${i}]`, buffer)),
     ...(['input', 'parameter', 'output'] as const).flatMap((kind) => portProblems(program, kind)),
@@ -189,12 +196,23 @@ export const programProblems = (value: unknown): readonly string[] => {
 };
 
 /** A program as text that `parseProgram` reads. */
-export const printProgram = (program: Program): string => JSON.stringify(program);
+export const printProgram = (program: Program | WasmProgram): string => JSON.stringify(program);
 
 const mostProblems = 20;
 
-/** The program in a saved text. Errors: `BadProgram`, naming each field that is wrong. */
+/** The program for WebGPU in a saved text. Errors: `BadProgram`, naming each field that is wrong. */
 export const parseProgram = (saved: string): Either<DeviceError, Program> => {
+  const parsed = parsedProgram(saved);
+  return parsed._tag === 'Right' && 'target' in parsed.right ? left(badProgram(['it is a program for WebAssembly'])) : (parsed as Either<DeviceError, Program>); // it has no other target
+};
+
+/** The program for WebAssembly in a saved text. Errors: `BadProgram`. */
+export const parseWasmProgram = (saved: string): Either<DeviceError, WasmProgram> => {
+  const parsed = parsedProgram(saved);
+  return parsed._tag === 'Right' && !('target' in parsed.right) ? left(badProgram(['it is a program for WebGPU'])) : (parsed as Either<DeviceError, WasmProgram>); // it has a target
+};
+
+const parsedProgram = (saved: string): Either<DeviceError, Program | WasmProgram> => {
   let value: unknown;
   try {
     value = JSON.parse(saved);
@@ -202,7 +220,7 @@ export const parseProgram = (saved: string): Either<DeviceError, Program> => {
     return left(badProgram([`it is not JSON: ${thrown instanceof Error ? thrown.message : String(thrown)}`]));
   }
   const problems = programProblems(value);
-  if (problems.length === 0) return right(value as Program); // it has no problems
+  if (problems.length === 0) return right(value as Program | WasmProgram); // it has no problems
   const more = problems.length - mostProblems;
   return left(badProgram([...problems.slice(0, mostProblems), ...(more > 0 ? [`and ${more} more`] : [])]));
 };

@@ -10,7 +10,7 @@ import { type Checks, isParameter, portOf, type Step, unfusedChecks } from '../.
 import type { Verifiable } from '../../compiler/compile.ts';
 import { type CompileError, showCompileError } from '../../compiler/errors.ts';
 import type { StoredTensor } from '../../compiler/kernels/plan-kernels.ts';
-import type { Program } from '../../compiler/program.ts';
+import type { ProgramOf, WasmProgram } from '../../compiler/program.ts';
 import { asStored, exactly, stored as roundedTo } from '../../compiler/reference/evaluate.ts';
 import { samplePlaces } from '../../compiler/reference/places.ts';
 import { demandOf, evaluateDemand, type Stored } from '../../compiler/reference/sample.ts';
@@ -24,9 +24,8 @@ import type { WeightSource } from '../backend/backend.ts';
 import type { Device } from '../runtime/device.ts';
 import type { NumberArray } from '../runtime/elements.ts';
 import { attempt, badInput, type DeviceError, fail } from '../runtime/errors.ts';
-import { makeParameterStore, type ParameterStore } from '../runtime/parameters.ts';
-import { load, type Session } from '../runtime/session.ts';
-import { type DeviceTensor, makeTensor, upload } from '../runtime/tensor.ts';
+import type { WasmDevice } from '../runtime/wasm/device.ts';
+import { gpuMachine, type Machine, type MachineSession, type MachineTensor, wasmMachine } from './machine.ts';
 import { type Culprit, type Difference, isWrong, type TensorReport, type Verification, type Worst } from './report.ts';
 
 export interface VerifyOptions {
@@ -68,12 +67,11 @@ const given = async (feeds: WeightSource, name: string): Promise<NumberArray> =>
 // ---- tensors on the device and here ------------------------------------------------------------------------------------------------
 
 interface Memory {
-  readonly device: Device;
+  readonly machine: Machine<unknown>;
   readonly feeds: WeightSource;
-  /** Filled with the parameters of the whole program. */
-  readonly parameters: ParameterStore;
-  readonly program: Program;
-  readonly onDevice: Map<number, DeviceTensor>;
+  /** Its parameters are the machine's. */
+  readonly program: ProgramOf<unknown>;
+  readonly onDevice: Map<number, MachineTensor>;
   /** Read back, exactly. */
   readonly here: Map<number, ArrayLike<number>>;
 }
@@ -89,24 +87,23 @@ const drop = ({ onDevice, here }: Memory, tensors: Iterable<number>): void => {
 const noElements = (dtype: DType): NumberArray => (dtype === 'i32' ? new Int32Array(0) : dtype === 'u32' || dtype === 'bool' ? new Uint32Array(0) : new Float32Array(0));
 
 /** A tensor on the device: there from an earlier step, or given by the caller. */
-const deviceTensor = async ({ device, feeds, onDevice }: Memory, { id, node, elements, dtype: stored }: StoredTensor): Promise<DeviceTensor> => {
+const deviceTensor = async ({ machine, feeds, onDevice }: Memory, { id, node, elements, dtype: stored }: StoredTensor): Promise<MachineTensor> => {
   const known = onDevice.get(id);
   if (known !== undefined) return known;
   if (stored === 'i8') throw new Error('invariant: only parameters are int8');
   const dtype = stored;
   const data = node.op === 'input' ? await given(feeds, inputName(node)) : noElements(dtype); // written by no kernel
-  const made = await settled(upload(device, [elements], dtype, data));
+  const made = await machine.upload([elements], dtype, data);
   onDevice.set(id, made);
   return made;
 };
 
 /** A parameter as the device has it, in the form in which the program stores it. */
-const parameterTensor = ({ device, parameters, program }: Memory, { node, elements }: StoredTensor): DeviceTensor => {
+const parameterTensor = ({ machine, program }: Memory, { node }: StoredTensor): MachineTensor => {
   const port = program.parameters.find(({ name }) => name === inputName(node)),
-    place = port && parameters.find(port, program.buffers[port.buffer]!.bytes);
-  if (port === undefined || place === undefined) throw new Error(`invariant: parameter ${inputName(node)} was not set`);
-  const [count, dtype] = port.dtype === 'i8' ? [Math.ceil(elements / 4), 'u32' as const] : [elements, port.dtype];
-  return makeTensor(device, [count], dtype, { ...place, release: () => undefined }); // the store's buffer
+    tensor = port && machine.parameter(port, program.buffers[port.buffer]!.bytes);
+  if (tensor === undefined) throw new Error(`invariant: parameter ${inputName(node)} was not set`);
+  return tensor;
 };
 
 /** The elements of a tensor as the device has them. */
@@ -140,7 +137,7 @@ interface Expected {
 }
 
 /** What some elements of a tensor should be, by the graph. */
-const expectedOf = ({ byNode }: Checks, tensor: StoredTensor, stored: Stored, { sample: share, seed, work, table }: Settings): Expected => {
+const expectedOf = ({ byNode }: Checks<unknown>, tensor: StoredTensor, stored: Stored, { sample: share, seed, work, table }: Settings): Expected => {
   const { node } = tensor,
     shape = node.shape as readonly number[]; // sizes are bound
   const places = (most: number): Places => samplePlaces(shape, tensor.id, { share, seed, most });
@@ -187,7 +184,7 @@ const worstOf = ({ places, values }: Expected, got: ArrayLike<number>, shape: re
   };
 };
 
-const judge = (checks: Checks, { kernels }: Step, tensor: StoredTensor, stored: Stored, got: ArrayLike<number>, settings: Settings): TensorReport => {
+const judge = (checks: Checks<unknown>, { kernels }: Step<unknown>, tensor: StoredTensor, stored: Stored, got: ArrayLike<number>, settings: Settings): TensorReport => {
   const { node, id, dtype, elements } = tensor,
     shape = node.shape as readonly number[]; // sizes are bound
   const expected = expectedOf(checks, tensor, stored, settings);
@@ -208,12 +205,12 @@ const judge = (checks: Checks, { kernels }: Step, tensor: StoredTensor, stored: 
 
 // ---- a step, all steps ---------------------------------------------------------------------------------------------------------------
 
-const runStep = async (memory: Memory, { program, reads, writes }: Step, { plan }: Checks, settings: Settings): Promise<void> => {
-  const inputs: Record<string, DeviceTensor> = {};
+const runStep = async (memory: Memory, { program, reads, writes }: Step<unknown>, { plan }: Checks<unknown>, settings: Settings): Promise<void> => {
+  const inputs: Record<string, MachineTensor> = {};
   for (const id of reads) inputs[portOf(id)] = await deviceTensor(memory, plan.tensors.get(id)!);
-  const session = await settled(load(memory.device, program, { parameters: memory.parameters, ...stoppable(settings) }));
+  const session = await memory.machine.load(program, stoppable(settings));
   try {
-    const outputs = await settled(session.run(inputs, stoppable(settings)));
+    const outputs = await session.run(inputs, stoppable(settings));
     for (const id of writes) memory.onDevice.set(id, outputs[portOf(id)]!);
   } finally {
     session.dispose();
@@ -221,13 +218,13 @@ const runStep = async (memory: Memory, { program, reads, writes }: Step, { plan 
 };
 
 /** Tensors that a step is the last to need; outputs are kept for the comparison with the whole program. */
-const lastUses = ({ steps, plan }: Checks): readonly (readonly number[])[] => {
+const lastUses = ({ steps, plan }: Checks<unknown>): readonly (readonly number[])[] => {
   const last = new Map(steps.flatMap(({ reads, operands, writes }, s) => [...reads, ...operands, ...writes].map((id) => [id, s] as const)));
   return steps.map((_, s) => [...last].filter(([id, step]) => step === s && !plan.outputs.includes(id)).map(([id]) => id));
 };
 
 /** Each tensor's report, as its step is done; `see` may look at the memory before the step's last uses are dropped. */
-const checkSteps = async (checks: Checks, memory: Memory, settings: Settings, see: (report: TensorReport, tensor: StoredTensor) => Promise<void>): Promise<void> => {
+const checkSteps = async (checks: Checks<unknown>, memory: Memory, settings: Settings, see: (report: TensorReport, tensor: StoredTensor) => Promise<void>): Promise<void> => {
   const { plan, steps, byNode } = checks,
     unneeded = lastUses(checks);
   const stored: Stored = (node) => {
@@ -247,7 +244,7 @@ const checkSteps = async (checks: Checks, memory: Memory, settings: Settings, se
 };
 
 /** Runs the ops of a kernel one by one, on what the kernel read, until one of them leaves its bound. */
-const culpritIn = async (checks: Checks, tensor: StoredTensor, memory: Memory, settings: Settings): Promise<Culprit> => {
+const culpritIn = async (checks: Checks<unknown>, tensor: StoredTensor, memory: Memory, settings: Settings): Promise<Culprit> => {
   const unfused = unfusedChecks(checks, tensor.node);
   if (Array.isArray(unfused)) return { kind: 'unknown', reason: (unfused as readonly CompileError[]).map(showCompileError).join('; ') };
   const feeds = Object.fromEntries([...memory.here].map(([id, data]) => [portOf(id), data as NumberArray])); // as they were read back
@@ -255,7 +252,7 @@ const culpritIn = async (checks: Checks, tensor: StoredTensor, memory: Memory, s
   const { onProgress: _, ...quiet } = settings;
   let first: TensorReport | undefined;
   try {
-    await checkSteps(unfused as Checks, apart, quiet, async (report) => { // not a list of errors
+    await checkSteps(unfused as Checks<unknown>, apart, quiet, async (report) => { // not a list of errors
       first ??= isWrong(report) ? report : undefined;
     });
   } catch (thrown) {
@@ -277,10 +274,10 @@ const firstDifference = (output: string, shape: readonly number[], got: ArrayLik
   return [];
 };
 
-const outputsOf = async (session: Session, feeds: WeightSource, settings: Settings): Promise<ReadonlyMap<string, ArrayLike<number>>> => {
+const outputsOf = async (session: MachineSession, feeds: WeightSource, settings: Settings): Promise<ReadonlyMap<string, ArrayLike<number>>> => {
   const data: Record<string, NumberArray> = {};
   for (const { name } of session.program.inputs) data[name] = await given(feeds, name);
-  const outputs = await settled(session.run(data, stoppable(settings))),
+  const outputs = await session.run(data, stoppable(settings)),
     read = new Map<string, ArrayLike<number>>();
   for (const [name, tensor] of Object.entries(outputs)) {
     read.set(name, await settled(tensor.read(stoppable(settings))));
@@ -290,7 +287,7 @@ const outputsOf = async (session: Session, feeds: WeightSource, settings: Settin
 };
 
 /** The program as it is run otherwise, in its own buffers: the very same numbers are expected of the same kernels. */
-const wholeDifferences = async (session: Session, { plan }: Checks, memory: Memory, settings: Settings): Promise<readonly Difference[]> => {
+const wholeDifferences = async (session: MachineSession, { plan }: Checks<unknown>, memory: Memory, settings: Settings): Promise<readonly Difference[]> => {
   const got = await outputsOf(session, memory.feeds, settings),
     differences: Difference[] = [];
   for (const [i, { name, shape }] of session.program.outputs.entries()) {
@@ -300,15 +297,14 @@ const wholeDifferences = async (session: Session, { plan }: Checks, memory: Memo
   return differences;
 };
 
-const verified = async (device: Device, { program, checks }: Verifiable, feeds: WeightSource, settings: Settings): Promise<Verification> => {
-  const parameters = makeParameterStore(device),
-    memory: Memory = { device, feeds, parameters, program, onDevice: new Map(), here: new Map() };
+const verified = async <P extends ProgramOf<unknown>>(machine: Machine<P>, { program, checks }: Verifiable<P>, feeds: WeightSource, settings: Settings): Promise<Verification> => {
+  const memory: Memory = { machine: machine as Machine<unknown>, feeds, program, onDevice: new Map(), here: new Map() }; // its programs are those of the checks
   const tensors: TensorReport[] = [];
-  let failure: Verification['failure'], whole: Session | undefined;
+  let failure: Verification['failure'], whole: MachineSession | undefined;
   try {
-    whole = await settled(load(device, program, { parameters, ...stoppable(settings) }));
+    whole = await machine.load(program, stoppable(settings));
     const source = program.parameters.flatMap(({ name }) => (feeds[name] === undefined ? [] : [[name, feeds[name]] as const]));
-    await settled(whole.setParameters(Object.fromEntries(source), stoppable(settings))); // says which ones are missing
+    await whole.setParameters(Object.fromEntries(source), stoppable(settings)); // says which ones are missing
     await checkSteps(checks, memory, settings, async (report, tensor) => {
       tensors.push(report);
       if (failure === undefined && isWrong(report)) failure = { report, culprit: await culpritIn(checks, tensor, memory, settings) };
@@ -317,13 +313,19 @@ const verified = async (device: Device, { program, checks }: Verifiable, feeds: 
   } finally {
     drop(memory, [...memory.onDevice.keys()]);
     whole?.dispose();
-    parameters.dispose();
+    machine.dispose();
   }
 };
+
+const settingsOf = (options: VerifyOptions): Settings => ({ sample: 0.01, seed: 0, work: 2 ** 20, table: OPS, ...options });
 
 /**
  * Runs a program that was compiled with `verify: true` kernel by kernel and compares each result with the reference; `feeds` are its
  * inputs and parameters by name. What is wrong is in the answer; errors are those of the device, and `BadInput`.
  */
 export const verifyProgram = (device: Device, verifiable: Verifiable, feeds: WeightSource, options: VerifyOptions = {}): TaskEither<DeviceError, Verification> =>
-  attempt(() => verified(device, verifiable, feeds, { sample: 0.01, seed: 0, work: 2 ** 20, table: OPS, ...options }));
+  attempt(() => verified(gpuMachine(device), verifiable, feeds, settingsOf(options)));
+
+/** The same for a program for WebAssembly. */
+export const verifyWasmProgram = (device: WasmDevice, verifiable: Verifiable<WasmProgram>, feeds: WeightSource, options: VerifyOptions = {}): TaskEither<DeviceError, Verification> =>
+  attempt(() => verified(wasmMachine(device), verifiable, feeds, settingsOf(options)));

@@ -31,9 +31,9 @@ export const demo = command({
     folder: withDefault(text('FOLDER'), 'out', 'where the pictures go'),
     steps: withDefault(positive, 16, 'steps from noise to image'),
     seed: withDefault(seed, 0n, 'of the starting noise'),
-    adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU'),
+    adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU; without one WebAssembly computes'),
   },
-  examples: [['pixnerd demo', 'needs nothing but this package: without a GPU it runs on a software adapter']],
+  examples: [['pixnerd demo', 'needs nothing but this package: without a GPU it runs on WebAssembly']],
   run: async ({ values: { folder, steps, seed: start, adapter } }, terminal) => {
     const made = plan({ sampler: 'adams', order: 2, steps, guidance: 3, interval: [0.1, 1] });
     if (E.isLeft(made)) return stopAt(made.left);
@@ -44,7 +44,7 @@ export const demo = command({
       stopAt([`${folder}: the folder cannot be made (${thrown.code})`]),
     );
     await checkBeforeWork([], outputs, model.config.in_channels, SIZE, labels.length);
-    const backend = await settle(openBackend('wgsl', { adapter }));
+    const backend = await settle(openBackend('auto', { adapter }));
     terminal.note(backend.notice);
     terminal.note(`one of each: ${classNames(model.file.metadata).join(', ')}`);
     const written = await render(

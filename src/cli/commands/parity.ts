@@ -1,5 +1,5 @@
 /** `pixnerd parity`: compares what this program computes with reference data of the authors' code. */
-import { BACKENDS } from '../../backend/backend.ts';
+import { BACKEND_CHOICES } from '../../backend/backend.ts';
 import { openBackend } from '../../backend/open.ts';
 import { flag, optional, withDefault } from '../arguments.ts';
 import { command, type Terminal } from '../command.ts';
@@ -80,8 +80,8 @@ export const parity = command({
     help: "golden files (safetensors): blocks, models, samplers, full-size recipes, checkpoints' expected outputs",
   },
   options: {
-    backend: withDefault(choice(...BACKENDS), 'wgsl', 'who computes'),
-    adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU, for wgsl'),
+    backend: withDefault(choice(...BACKEND_CHOICES), 'auto', 'who computes: wgsl on a GPU where there is one, else wasm'),
+    adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU, for wgsl; software drivers are taken by name only'),
     ...NUMBER_OPTIONS,
     checkpoint: optional(text('FILE'), 'the checkpoint to use, where it is not the one that the file names'),
     json: flag('one line of JSON per file: {file, backend, adapter, ok, tensors: [{name, relrms, relmax, limit, ok}]}'),

@@ -5,7 +5,7 @@ import type { SamplerOptions } from '../../../models/sampling/options.ts';
 import { plan } from '../../../models/sampling/sampler.ts';
 import { SCHEDULERS, type SchedulerName } from '../../../models/sampling/scheduler.ts';
 import { STEPS, type StepName } from '../../../models/sampling/step.ts';
-import { BACKENDS } from '../../backend/backend.ts';
+import { BACKEND_CHOICES } from '../../backend/backend.ts';
 import { openBackend } from '../../backend/open.ts';
 import { openModel, trainedSize } from '../../sampling/model.ts';
 import { shardRange } from '../../sampling/sample.ts';
@@ -40,8 +40,8 @@ const OPTIONS = {
   scale: withDefault(positive, 1, 'enlarges every pixel in pictures'),
   shard: optional(shard, 'samples only part k of n, from 1 to n'),
   weights: withDefault(choice('ema', 'plain'), 'ema', "which copy of a checkpoint's weights"),
-  backend: withDefault(choice(...BACKENDS), 'wgsl', 'who computes'),
-  adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU, for wgsl'),
+  backend: withDefault(choice(...BACKEND_CHOICES), 'auto', 'who computes: wgsl on a GPU where there is one, else wasm'),
+  adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU, for wgsl; software drivers are taken by name only'),
   ...NUMBER_OPTIONS,
 } as const;
 
@@ -56,7 +56,7 @@ const misplaced = ({ values: { sampler, backend }, given }: Given): readonly str
     noise: ['euler', 'heun'],
     interval: ['euler', 'adams'],
   };
-  const adapter = backend !== 'wgsl' && given.has('adapter') ? [`--adapter has no meaning for --backend ${backend}; it is for wgsl`] : [];
+  const adapter = backend !== 'wgsl' && backend !== 'auto' && given.has('adapter') ? [`--adapter has no meaning for --backend ${backend}; it is for wgsl`] : [];
   return Object.entries(known)
     .filter(([option, samplers]) => given.has(option) && !samplers.includes(sampler))
     .map(([option, samplers]) => `--${option} has no meaning for --sampler ${sampler}; it is for ${samplers.join(' and ')}`)

@@ -19,7 +19,9 @@ import { openNodeDevice } from '../../runtime/node.ts';
 import { openModel, trainedSize } from '../../sampling/model.ts';
 import { tuningHere } from '../../tuning/here.ts';
 import { describeProblems, passed, placeOf, type TensorReport, type Verification } from '../../verification/report.ts';
-import { verifyProgram } from '../../verification/verify.ts';
+import { nodeThreads } from '../../runtime/wasm/node-threads.ts';
+import { openWasmDevice } from '../../runtime/wasm/device.ts';
+import { verifyProgram, verifyWasmProgram, type VerifyOptions } from '../../verification/verify.ts';
 import { flag, optional, withDefault } from '../arguments.ts';
 import { command, type Terminal } from '../command.ts';
 import { NOT_PASSED, settle, stop, stopAt } from '../failure.ts';
@@ -141,6 +143,22 @@ const compiledFor = (device: Device, source: Source, options: { readonly size: I
   return { program: made.right.program, checks: made.right.checks! }; // asked for
 };
 
+/** The kernels of WebAssembly. */
+const onWasm = async (source: Source, size: ImageSize, batch: number, fusion: boolean, feeds: WeightSource, options: VerifyOptions, terminal: Terminal, json: boolean): Promise<{ readonly notice: string; readonly found: Verification }> => {
+  stopAt(sizeMistakes(source.config, size));
+  const sizes = sizesOf(source.config, { batch, ...size });
+  if (E.isLeft(sizes)) return stop(sizes.left.join('\n'));
+  const made = explain(velocityGraph(source.config), { target: 'wasm', sizes: sizes.right, fusion, name: source.name, verify: true });
+  if (E.isLeft(made)) return stop(made.left.map(showCompileError).join('\n'));
+  const device = await settled(openWasmDevice(() => nodeThreads())), notice = `adapter: WebAssembly SIMD, ${device.threads.count} threads`;
+  if (!json) terminal.note(`${notice}; ${source.note}`);
+  const progress = makeProgress('verifying', terminal), { program, checks } = made.right;
+  progress.update(0, checks!.steps.length); // asked for, here and below
+  const found = await settled(verifyWasmProgram(device, { program, checks: checks! }, feeds, { ...options, onProgress: progress.update })).finally(progress.end);
+  device.close();
+  return { notice, found };
+};
+
 export const verify = command({
   name: 'verify',
   summary: 'runs every kernel of a model against the reference on this adapter, and names the first one, and its op, that is wrong',
@@ -151,7 +169,8 @@ export const verify = command({
     checkpoint: optional(text('FILE'), 'weights for a built-in size (default: those that come with the package for fashion, else made-up ones)'),
     size: optional(size, 'height x width of an image (default: as the file says, else 256 for patch 16)'),
     batch: withDefault(positive, 1, 'images at once'),
-    adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU'),
+    backend: withDefault(choice('wgsl', 'wasm'), 'wgsl', 'whose kernels'),
+    adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU, for wgsl'),
     fusion: withDefault(choice('on', 'off'), 'on', 'off: a kernel for each op'),
     schedule: optional(choice('cpu', 'gpu'), 'tile sizes for another class of adapter than this one'),
     all: flag(`every tensor in the table, not the worst ${SHOWN}`),
@@ -165,21 +184,25 @@ export const verify = command({
     ['pixnerd verify fashion', 'the small trained model that comes with the package'],
     ['pixnerd verify c2i-L --size 32 --sample 0.001', 'a large model on a small image'],
   ],
-  run: async ({ values: { sample, seed, checkpoint, size: asked, batch, adapter, fusion, schedule, all, json }, operands: [model] }, terminal) => {
+  run: async ({ values: { sample, seed, checkpoint, size: asked, batch, backend, adapter, fusion, schedule, all, json }, operands: [model] }, terminal) => {
     stopAt(seed >= 0 ? [] : [`--seed ${seed}: use a whole number from 0`]);
     const source = await sourceOf(model!, checkpoint); // the operand must be there
     const imageSize = asked ?? source.size ?? usualSize(source.config);
-    const { device, notice } = await settled(openNodeDevice(adapter));
-    const { tuned, problems } = await tuningHere(device.profile);
-    const verifiable = compiledFor(device, source, { size: imageSize, batch, fusion: fusion === 'on', schedule, tuned });
-    for (const problem of problems) terminal.note(problem);
-    if (!json) terminal.note(`${notice}; ${source.note}`);
-    const progress = makeProgress('verifying', terminal);
-    progress.update(0, verifiable.checks.steps.length);
-    const feeds = { ...source.weights, ...inputsFor(source.config, imageSize, batch, seed) };
-    const found = await settled(verifyProgram(device, verifiable, feeds, { sample, seed, signal: terminal.signal, onProgress: progress.update })).finally(progress.end);
+    const feeds = { ...source.weights, ...inputsFor(source.config, imageSize, batch, seed) }, options: VerifyOptions = { sample, seed, signal: terminal.signal };
+    const onGpu = async (): Promise<{ readonly notice: string; readonly found: Verification }> => {
+      const { device, notice } = await settled(openNodeDevice(adapter));
+      const { tuned, problems } = await tuningHere(device.profile);
+      const verifiable = compiledFor(device, source, { size: imageSize, batch, fusion: fusion === 'on', schedule, tuned });
+      for (const problem of problems) terminal.note(problem);
+      if (!json) terminal.note(`${notice}; ${source.note}`);
+      const progress = makeProgress('verifying', terminal);
+      progress.update(0, verifiable.checks.steps.length);
+      const found = await settled(verifyProgram(device, verifiable, feeds, { ...options, onProgress: progress.update })).finally(progress.end);
+      device.destroy();
+      return { notice, found };
+    };
+    const { notice, found } = await (backend === 'wasm' ? onWasm(source, imageSize, batch, fusion === 'on', feeds, options, terminal, json) : onGpu());
     await source.close();
-    device.destroy();
     if (!json) return showVerification(found, all, terminal);
     terminal.out(JSON.stringify({ model: source.name, size: [imageSize.height, imageSize.width], batch, adapter: notice, passed: passed(found), ...found }, finite));
     stopWhereWrong(found);

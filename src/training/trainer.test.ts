@@ -66,9 +66,9 @@ test('parameters lie end to end, aligned, and come back', () => {
   expect(unflattened(layout[0]!, flattened(layout[0]!, values))).toEqual(values);
 });
 
-describe('the trainer', () => {
+describe.each(['wgsl', 'wasm'] as const)('the trainer, with %s', (name) => {
   let device: Backend;
-  beforeAll(async () => { device = await right(openBackend('wgsl')); });
+  beforeAll(async () => { device = await right(openBackend(name)); });
   afterAll(() => device.close());
 
   test('does what the formulas say, on the reference', async () => {

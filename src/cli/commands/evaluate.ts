@@ -3,6 +3,7 @@ import * as E from 'fp-ts/Either';
 import { CLASSIFIER_STRIDE } from '../../../models/evaluation/classifier.ts';
 import { type C2iConfig, type ImageSize, sizeMistakes } from '../../../models/pixnerd/config.ts';
 import { plan } from '../../../models/sampling/sampler.ts';
+import { BACKEND_CHOICES } from '../../backend/backend.ts';
 import { openBackend } from '../../backend/open.ts';
 import { type Classifier, type ClassifierAbout, openClassifier, writeClassifier } from '../../evaluation/classifier.ts';
 import { evaluate, ROWS, samplesMistakes } from '../../evaluation/evaluate.ts';
@@ -42,7 +43,8 @@ const OPTIONS = {
   batch: optional(positive, 'images computed at once (default: what suits the adapter)'),
   classifier: optional(text('FILE'), 'the classifier that judges (default: the one of clothes that comes with the package)'),
   out: optional(text('FILE'), 'a JSON file with every number; with --train-classifier, the file of the classifier'),
-  adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU'),
+  backend: withDefault(choice(...BACKEND_CHOICES), 'auto', 'who computes: wgsl on a GPU where there is one, else wasm'),
+  adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU, for wgsl; software drivers are taken by name only'),
   ...NUMBER_OPTIONS,
   'train-classifier': optional(text('FOLDER'), 'instead of judging: trains a classifier on these images and writes it to --out'),
   epochs: optional(positiveNumber, 'with --train-classifier: how often each image is seen (default 2.5)'),
@@ -53,7 +55,7 @@ type Given = Parsed<typeof OPTIONS>;
 
 /** Options that only one of the two uses of the command knows. */
 const ONLY_TRAINING = ['epochs', 'rate'] as const;
-const BOTH = ['train-classifier', 'held-out', 'size', 'seed', 'out', 'adapter', 'batch', ...Object.keys(NUMBER_OPTIONS)];
+const BOTH = ['train-classifier', 'held-out', 'size', 'seed', 'out', 'backend', 'adapter', 'batch', ...Object.keys(NUMBER_OPTIONS)];
 
 const misplaced = ({ values, operands, given }: Given): readonly string[] => {
   if (values['train-classifier'] === undefined)
@@ -136,7 +138,7 @@ const judge = async (parsed: Given, terminal: Terminal): Promise<void> => {
   const halves = await opened(data, values['held-out'], size, config.in_channels, terminal);
   stopAt([...matchMistakes(config, size, classifier, classifierFile, halves, data), ...samplesMistakes(values.samples, classifier.config, halves)]);
   if (halves.heldOut === undefined) terminal.note(UNKNOWN);
-  const backend = await settle(openBackend('wgsl', { adapter: values.adapter, ...numbersOf(values) }));
+  const backend = await settle(openBackend(values.backend, { adapter: values.adapter, ...numbersOf(values) }));
   terminal.note(backend.notice);
   const bars = makeBars(terminal), seeds = Array.from({ length: values.seeds }, (_, k) => values.seed + BigInt(k));
   const tokens = (size.height * size.width) / config.patch_size ** 2;
@@ -168,7 +170,7 @@ const FEATURES = 64;
 const BATCH = 64;
 const [EPOCHS, RATE] = [2.5, 0.002];
 
-const train = async ({ values: { 'train-classifier': folder, 'held-out': heldOutFolder, out, epochs = EPOCHS, rate = RATE, batch = BATCH, seed: start, size, adapter, ...numbers } }: Given, terminal: Terminal): Promise<void> => {
+const train = async ({ values: { 'train-classifier': folder, 'held-out': heldOutFolder, out, epochs = EPOCHS, rate = RATE, batch = BATCH, seed: start, size, backend: name, adapter, ...numbers } }: Given, terminal: Terminal): Promise<void> => {
   const started = performance.now(), file = out!; // was asked for
   await settle(checkWritable(file));
   const halves = await opened(folder!, heldOutFolder, size, undefined, terminal), { train: images, heldOut } = halves;
@@ -180,7 +182,7 @@ const train = async ({ values: { 'train-classifier': folder, 'held-out': heldOut
     ...(heldOut === undefined ? [`${folder}: nothing of it is held out, so the classifier could not be tried on images that it never saw; give --held-out FOLDER`] : []),
   ]);
   const config = { channels, height, width, classes: images.classes.length, widths: WIDTHS, features: FEATURES };
-  const backend = await settle(openBackend('wgsl', { adapter, ...numbersOf(numbers) }));
+  const backend = await settle(openBackend(name, { adapter, ...numbersOf(numbers) }));
   terminal.note(backend.notice);
   const progress = makeProgress('training', terminal);
   let loss = NaN;

@@ -2,6 +2,7 @@
 import * as E from 'fp-ts/Either';
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BACKEND_CHOICES } from '../../backend/backend.ts';
 import { openBackend } from '../../backend/open.ts';
 import { beginRun, type Begun } from '../../training/begin.ts';
 import { removeLeftovers } from '../../training/checkpoint.ts';
@@ -29,7 +30,8 @@ const OPTIONS = {
   from: optional(text('CHECKPOINT'), 'begins with the weights of a checkpoint, the authors’ or ours, in place of random ones'),
   set: repeated(text('key=value'), 'overrides a key of the configuration by its path: --set optimizer.learningRate=3e-4'),
   export: optional(choice('official'), 'at the end, writes official.safetensors with the names of the authors'),
-  adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU'),
+  backend: withDefault(choice(...BACKEND_CHOICES), 'auto', 'who computes: wgsl on a GPU where there is one, else wasm'),
+  adapter: withDefault(text('auto|software|NAME'), 'auto', 'which GPU, for wgsl; software drivers are taken by name only'),
 } as const;
 
 type Values = Parsed<typeof OPTIONS>['values'];
@@ -71,7 +73,7 @@ const trained = async ({ config, saved }: Begun, values: Values, terminal: Termi
     await settle(removeLeftovers(folder, nodeDisk));
     for (const damage of saved?.damaged ?? []) terminal.note(`a damaged checkpoint is passed over: ${damage}`);
     const compiling = makeProgress('compiling', terminal);
-    const opened = await settle(openRun(config, { openDevice: () => openBackend('wgsl', { adapter: values.adapter }), command: commandLine(), signal: terminal.signal, onNote: terminal.note, onCompiled: (ready, all) => (ready === all ? compiling.end() : compiling.update(ready, all)) }));
+    const opened = await settle(openRun(config, { openDevice: () => openBackend(values.backend, { adapter: values.adapter }), command: commandLine(), signal: terminal.signal, onNote: terminal.note, onCompiled: (ready, all) => (ready === all ? compiling.end() : compiling.update(ready, all)) }));
     try {
       await loop(opened, { config, ...(saved && { saved }) }, values, terminal);
     } finally {

@@ -6,10 +6,11 @@ import * as E from 'fp-ts/Either';
 import { pipe } from 'fp-ts/function';
 import * as TE from 'fp-ts/TaskEither';
 import { type Graph, inputName, makeGraph, type Sizes } from '../../dsl/graph/graph.ts';
-import { bind, gradientName, input, reshape, sqrt, square, sum, type T, withGradients } from '../../dsl/index.ts';
+import { bind, gradientName, input, reshape, type T, withGradients } from '../../dsl/index.ts';
 import { configMistakes, sizesOf, type C2iConfig } from '../pixnerd/config.ts';
 import { pixnerd } from '../pixnerd/pixnerd.ts';
 import { flowMatchingLoss, type LossWeight, LOSS_WEIGHTS } from '../training/loss.ts';
+import { normGraph, normSizes, ROW } from '../training/norm.ts';
 import { optimizerOf } from '../training/optimizer.ts';
 import { alignmentLoss, projector, tapIn, withAlignment } from '../training/repa.ts';
 import type { SchedulerName } from '../sampling/scheduler.ts';
@@ -127,10 +128,13 @@ interface Adam { readonly lr: number; readonly betas: readonly [number, number];
 const adamwFor = ({ lr, betas: [beta1, beta2], eps }: Adam, weightDecay: number, emaDecay: number, clip: number | undefined) =>
   optimizerOf({ kind: 'adamw', beta1, beta2, epsilon: eps, weightDecay, emaDecay, ...(clip !== undefined && { clip }) }, () => lr);
 
-const NORM = ((): Graph => {
-  const grad = input('grad', ['n']);
-  return makeGraph({ norm: reshape(sqrt(sum(square(grad), 0)), [1]) }, [grad]);
-})();
+const NORM = normGraph(1);
+/** Zeros up to the end of the last row, which change no length. */
+const inRows = (grad: Numbers): Float32Array => {
+  const rows = new Float32Array(Math.ceil(grad.length / ROW) * ROW);
+  rows.set(Array.from(grad));
+  return rows;
+};
 
 /** Parameters end to end. */
 interface Flat { readonly param: Numbers; readonly m: Numbers; readonly v: Numbers; readonly ema: Numbers }
@@ -143,7 +147,7 @@ const zeros = (count: number): Float32Array => new Float32Array(count);
 
 /** The norm of a gradient, and the step that it makes. */
 const stepOf = <Failure>({ evaluate }: Sources<Failure>, optimizer: ReturnType<typeof adamwFor>, step: number, flat: Flat, grad: Numbers): TE.TaskEither<Failure, { readonly norm: Numbers; readonly flat: Flat }> => pipe(
-  evaluate({ graph: NORM, sizes: { n: grad.length }, inputs: { grad }, parameters: NO_WEIGHTS }),
+  evaluate({ graph: NORM, sizes: normSizes([inRows(grad).length]), inputs: { grad0: inRows(grad) }, parameters: NO_WEIGHTS }),
   TE.chain(({ norm }) => {
     const hyper = optimizer.hyper(step);
     return pipe(

@@ -42,12 +42,15 @@ const RULES: readonly (readonly [RegExp, Rule])[] = [
   [/./, (_shape, weight) => uniform(1 / Math.sqrt(weight.at(-1)!))],
 ];
 
-/** The first weights of a model, by official name. */
-export const initialise = (config: C2iConfig, seed: number): Readonly<Record<string, Float32Array<ArrayBuffer>>> => {
-  const shapes = parameterShapes(config);
-  return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
+type Weights = Readonly<Record<string, Float32Array<ArrayBuffer>>>;
+
+/** The first weights of parameters by name and shape: those of the class model, and of linear layers beside it, such as the projector of an alignment. */
+export const firstWeights = (shapes: Readonly<Record<string, readonly number[]>>, seed: number): Weights =>
+  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
     const [, rule] = RULES.find(([pattern]) => pattern.test(name))!, made = rule(shape, shapes[name.replace(/bias$/, 'weight')] ?? shape); // the last fits all
     const count = shape.reduce((a, b) => a * b, 1);
     return [name, typeof made === 'number' ? new Float32Array(count).fill(made) : drawn(seed, name, count, made)];
   }));
-};
+
+/** The first weights of a model, by official name. */
+export const initialise = (config: C2iConfig, seed: number): Weights => firstWeights(parameterShapes(config), seed);

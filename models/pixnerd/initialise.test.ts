@@ -46,10 +46,10 @@ describe('distributions', () => {
     for (const name of norms) expect(of(name).every((v) => v === 1), name).toBe(true);
     for (const name of ['final_layer.linear.weight', 'final_layer.linear.bias']) expect(of(name).every((v) => v === 0), name).toBe(true);
   });
-  test("torch's default for all other linear layers: weight generators are no exception", () => {
+  test("torch's default for all other linear layers: modulations and weight generators are no exception", () => {
     const inner: Readonly<Record<string, number>> = {
       'blocks.0.attn.qkv.weight': 96, 'blocks.0.attn.proj.weight': 96, 'blocks.1.mlp.w1.weight': 96, 'blocks.1.mlp.w2.weight': 256,
-      'blocks.2.param_generator1.0.weight': 96, 'blocks.3.param_generator1.0.bias': 96,
+      'blocks.0.adaLN_modulation.0.weight': 96, 'blocks.0.adaLN_modulation.0.bias': 96, 'blocks.2.param_generator1.0.weight': 96, 'blocks.3.param_generator1.0.bias': 96,
       't_embedder.mlp.0.bias': 256, 'x_embedder.embedder.0.weight': 67,
     };
     for (const [name, count] of Object.entries(inner)) isUniform(of(name), 1 / Math.sqrt(count));

@@ -6,12 +6,13 @@ import * as E from 'fp-ts/Either';
 import { pipe } from 'fp-ts/function';
 import * as TE from 'fp-ts/TaskEither';
 import { type Graph, inputName, makeGraph, type Sizes } from '../../dsl/graph/graph.ts';
-import { bind, gradientName, input, reshape, sqrt, square, sum, type T, withGradients } from '../../dsl/index.ts';
+import { bind, gradientName, input, withGradients } from '../../dsl/index.ts';
 import { configMistakes, sizesOf, type C2iConfig } from '../pixnerd/config.ts';
 import { pixnerd } from '../pixnerd/pixnerd.ts';
 import { flowMatchingLoss, type LossWeight, LOSS_WEIGHTS } from '../training/loss.ts';
+import { normGraph, normSizes, ROW } from '../training/norm.ts';
 import { optimizerOf } from '../training/optimizer.ts';
-import { alignmentLoss, projector, tapIn, withAlignment } from '../training/repa.ts';
+import { alignedLoss, layerMistake } from '../training/repa.ts';
 import type { SchedulerName } from '../sampling/scheduler.ts';
 import { configOf, dataUnder, elementsOf, type Feeds, type GoldenHeader, type GoldenRun, namesUnder, NO_WEIGHTS, type Numbers, shapeOf, type Sources } from './golden.ts';
 
@@ -65,9 +66,8 @@ const lossGraph = (config: C2iConfig, { scheduler, weight, alignLayer, alignWeig
   const [x, noise, t, y] = [input('x', IMAGE), input('noise', IMAGE), input('t', ['B']), input('y', ['B'], 'i32')];
   const { loss, x_t, v } = flowMatchingLoss(bind(pixnerd(config)), { scheduler, weight })(x, noise, t, y);
   if (alignLayer === undefined) return makeGraph({ loss, x_t, out: v }, [x, noise, t, y]);
-  const features = input('encoder_feature', ['B', 'N', 'E']), tokens = tapIn(v, `block${alignLayer - 1}`)!.inputs[0] as T<['B', 'h*w', 'D']>;
-  const aligned = alignmentLoss(bind(projector), reshape(tokens, ['B', 'h*w', 'D']) as never, features, 'N'); // L is h*w
-  return makeGraph({ loss: withAlignment(loss, aligned, alignWeight), fm_loss: loss, cos_loss: aligned, x_t, out: v }, [x, noise, t, y, features]);
+  const features = input('encoder_feature', ['B', 'N', 'E']), aligned = alignedLoss(loss, v, features, { layer: alignLayer, weight: alignWeight });
+  return makeGraph({ loss: aligned.loss, fm_loss: loss, cos_loss: aligned.cosine, x_t, out: v }, [x, noise, t, y, features]);
 };
 
 const configIn = (header: GoldenHeader): E.Either<string, C2iConfig> => {
@@ -78,6 +78,20 @@ const sizesIn = (header: GoldenHeader, config: C2iConfig): E.Either<string, Size
   const [batch = NaN, , height = NaN, width = NaN] = shapeOf(header, 'in.x') ?? [], Z = shapeOf(header, 'param.proj.0.0.weight')?.[0], E_ = shapeOf(header, 'param.proj.0.4.weight')?.[0];
   return pipe(sizesOf(config, { batch, height, width }), E.bimap((mistakes) => mistakes.join('; '), (sizes): Sizes => ({ ...sizes, ...(Z !== undefined && { Z }), ...(E_ !== undefined && { E: E_ }) })));
 };
+
+/** Why the tokens of a model cannot be aligned with the features in the file. */
+const alignmentMistake = (header: GoldenHeader, config: C2iConfig, { alignLayer, encoderTokens }: Trainer): string | undefined => {
+  if (alignLayer === undefined) return undefined;
+  const [, , height = NaN, width = NaN] = shapeOf(header, 'in.x') ?? [], own = (height * width) / config.patch_size ** 2;
+  const given = shapeOf(header, 'in.encoder_feature')?.[1] ?? 0, used = encoderTokens ?? given;
+  return layerMistake(config, alignLayer)
+    ?? (used >= 1 && used <= Math.min(given, own) ? undefined : `${used} tokens of the encoder are to be aligned; the file has features of ${given}, the model has ${own} tokens`);
+};
+
+const alignable = (header: GoldenHeader, config: C2iConfig) => E.chain((trainer: Trainer): E.Either<string, Trainer> => {
+  const mistake = alignmentMistake(header, config, trainer);
+  return mistake === undefined ? E.right(trainer) : E.left(mistake);
+});
 
 /** Values under the names that a file has. */
 const known = (header: GoldenHeader, values: Feeds): Feeds => Object.fromEntries(Object.entries(values).filter(([name]) => name in header.tensors));
@@ -94,10 +108,14 @@ export const trainingRun = (header: GoldenHeader): E.Either<string, GoldenRun> =
   E.bind('sizes', ({ config }) => sizesIn(header, config)),
   E.bind('variants', ({ config }) => {
     const own = objectIn(header, 'trainer'), all = [{ name: '' }, ...listIn(header, 'variants')];
-    return E.traverseArray((fields: Fields) => E.map((trainer: Trainer): Variant => {
-      const name = String(fields['name']), graph = lossGraph(config, trainer);
-      return { prefix: name === '' ? '' : `${name}.`, trainer, graph: name === '' ? withGradients(graph) : graph };
-    })(trainerOf({ ...own, ...fields })))(all);
+    return E.traverseArray((fields: Fields) => pipe(
+      trainerOf({ ...own, ...fields }),
+      alignable(header, config),
+      E.map((trainer): Variant => {
+        const name = String(fields['name']), graph = lossGraph(config, trainer);
+        return { prefix: name === '' ? '' : `${name}.`, trainer, graph: name === '' ? withGradients(graph) : graph };
+      }),
+    ))(all);
   }),
   E.map(({ sizes, variants }): GoldenRun => ({
     needsCheckpoint: false,
@@ -105,18 +123,23 @@ export const trainingRun = (header: GoldenHeader): E.Either<string, GoldenRun> =
       const parameters = dataUnder(header, 'param.', tensor);
       const one = ({ prefix, trainer, graph }: Variant) => {
         const drawn = (name: string): Numbers => tensor(`in.${prefix}${name}`), t = timesOf(trainer, drawn('t_raw')), y = labelsOf(trainer, tensor, drawn('rand_mask'));
-        const [B = 0, all = 0, width = 0] = shapeOf(header, 'in.encoder_feature') ?? [], N = trainer.encoderTokens ?? all;
-        const features = trainer.alignLayer === undefined ? {} : { encoder_feature: firstTokens(tensor('in.encoder_feature'), B, all, N, width) };
+        const { inputs: features, sizes: tokens } = encoderFeatures(header, trainer, tensor);
         return TE.map((values: Feeds): Feeds => {
           const { x_t, out, ...rest } = values, losses = Object.fromEntries(Object.entries(rest).filter(([name]) => name.endsWith('loss'))), slopes = Object.entries(rest).filter(([name]) => name.startsWith('grad.'));
           return { ...both(prefix, losses), ...(prefix === '' && { 'mid.x_t': x_t!, 'mid.out': out!, 'mid.t': t, 'mid.y': y, ...Object.fromEntries(slopes) }) };
-        })(evaluate({ graph, sizes: { ...sizes, ...(N > 0 && { N }) }, inputs: { x: tensor('in.x'), noise: drawn('noise'), t, y, ...features }, parameters }));
+        })(evaluate({ graph, sizes: { ...sizes, ...tokens }, inputs: { x: tensor('in.x'), noise: drawn('noise'), t, y, ...features }, parameters }));
       };
       return pipe(variants.map(one), TE.sequenceSeqArray, TE.map((all) => known(header, merged(all))));
     },
   })),
 );
 
+/** The features to align with, where a trainer does. */
+const encoderFeatures = (header: GoldenHeader, { alignLayer, encoderTokens }: Trainer, tensor: (name: string) => Numbers): { readonly inputs: Feeds; readonly sizes: Sizes } => {
+  if (alignLayer === undefined) return { inputs: {}, sizes: {} };
+  const [B = 0, all = 0, width = 0] = shapeOf(header, 'in.encoder_feature') ?? [], N = encoderTokens ?? all;
+  return { inputs: { encoder_feature: firstTokens(tensor('in.encoder_feature'), B, all, N, width) }, sizes: { N } };
+};
 /** The first tokens of each image. */
 const firstTokens = (values: Numbers, images: number, tokens: number, first: number, width: number): Float32Array =>
   Float32Array.from({ length: images * first * width }, (_, i) => values[Math.floor(i / (first * width)) * tokens * width + (i % (first * width))]!);
@@ -127,10 +150,13 @@ interface Adam { readonly lr: number; readonly betas: readonly [number, number];
 const adamwFor = ({ lr, betas: [beta1, beta2], eps }: Adam, weightDecay: number, emaDecay: number, clip: number | undefined) =>
   optimizerOf({ kind: 'adamw', beta1, beta2, epsilon: eps, weightDecay, emaDecay, ...(clip !== undefined && { clip }) }, () => lr);
 
-const NORM = ((): Graph => {
-  const grad = input('grad', ['n']);
-  return makeGraph({ norm: reshape(sqrt(sum(square(grad), 0)), [1]) }, [grad]);
-})();
+const NORM = normGraph(1);
+/** Zeros up to the end of the last row, which change no length. */
+const inRows = (grad: Numbers): Float32Array => {
+  const rows = new Float32Array(Math.ceil(grad.length / ROW) * ROW);
+  rows.set(Array.from(grad));
+  return rows;
+};
 
 /** Parameters end to end. */
 interface Flat { readonly param: Numbers; readonly m: Numbers; readonly v: Numbers; readonly ema: Numbers }
@@ -143,7 +169,7 @@ const zeros = (count: number): Float32Array => new Float32Array(count);
 
 /** The norm of a gradient, and the step that it makes. */
 const stepOf = <Failure>({ evaluate }: Sources<Failure>, optimizer: ReturnType<typeof adamwFor>, step: number, flat: Flat, grad: Numbers): TE.TaskEither<Failure, { readonly norm: Numbers; readonly flat: Flat }> => pipe(
-  evaluate({ graph: NORM, sizes: { n: grad.length }, inputs: { grad }, parameters: NO_WEIGHTS }),
+  evaluate({ graph: NORM, sizes: normSizes([inRows(grad).length]), inputs: { grad0: inRows(grad) }, parameters: NO_WEIGHTS }),
   TE.chain(({ norm }) => {
     const hyper = optimizer.hyper(step);
     return pipe(
@@ -184,13 +210,13 @@ export const trainingStepsRun = (header: GoldenHeader): E.Either<string, GoldenR
   E.Do,
   E.bind('config', () => configIn(header)),
   E.bind('sizes', ({ config }) => sizesIn(header, config)),
-  E.bind('trainer', () => trainerOf(objectIn(header, 'trainer'))),
+  E.bind('trainer', ({ config }) => alignable(header, config)(trainerOf(objectIn(header, 'trainer')))),
   E.map(({ config, sizes, trainer }): GoldenRun => {
     const graph = withGradients(lossGraph(config, trainer)), names = graph.parameters.map(inputName), adam = objectIn(header, 'optimizer') as unknown as Adam;
     const counts = names.map((name) => elementsOf(shapeOf(header, `param.${name}`) ?? [])), emaDecay = Number(header.metadata['ema_decay']);
     const steps = namesUnder(header, 'in.').filter((name) => /^step\d+\.noise$/.test(name)).length;
     const runOf = <Failure>(sources: Sources<Failure>, fields: Fields): TE.TaskEither<Failure, Feeds> => {
-      const { evaluate, tensor } = sources, name = String(fields['name']);
+      const { evaluate, tensor } = sources, name = String(fields['name']), features = encoderFeatures(header, trainer, tensor);
       const optimizer = adamwFor(adam, Number(fields['weight_decay'] ?? 0), emaDecay, fields['clip'] === undefined ? undefined : Number(fields['clip']));
       const param = joined(names.map((each) => tensor(`param.${each}`)));
       const walk = (k: number, flat: Flat, losses: readonly number[], norms: readonly number[]): TE.TaskEither<Failure, Feeds> => {
@@ -201,7 +227,7 @@ export const trainingStepsRun = (header: GoldenHeader): E.Either<string, GoldenR
         }
         const t = timesOf(trainer, tensor(`in.step${k}.t_raw`)), y = labelsOf(trainer, tensor, tensor(`in.step${k}.rand_mask`));
         return pipe(
-          evaluate({ graph, sizes, inputs: { x: tensor('in.x'), noise: tensor(`in.step${k}.noise`), t, y }, parameters: own(flat.param) }),
+          evaluate({ graph, sizes: { ...sizes, ...features.sizes }, inputs: { x: tensor('in.x'), noise: tensor(`in.step${k}.noise`), t, y, ...features.inputs }, parameters: own(flat.param) }),
           TE.chain((values) => pipe(
             stepOf(sources, optimizer, k + 1, flat, joined(names.map((each) => values[gradientName(each)]!))),
             TE.chain(({ norm, flat: next }) => walk(k + 1, next, [...losses, values['loss']![0]!], [...norms, norm[0]!])),

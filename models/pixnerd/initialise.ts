@@ -1,6 +1,7 @@
 /**
- * First weights, as the authors' code draws them (repository MCG-NJU/PixNerd): torch's default for linear layers, Xavier for the patch
- * embedder, normals of 0.02 for class table and time, zeros for modulations and the last layer, so that every block begins as the identity.
+ * First weights, as the authors' code draws them (repository MCG-NJU/PixNerd): torch's default for linear layers, modulations and weight
+ * generators among them; Xavier for the patch embedder, normals of 0.02 for class table and time, zeros for the last layer, so that the
+ * velocity begins at zero. Unlike DiT and SiT, modulations are not zero: a block does not begin as the identity.
  *
  * Invariant: a weight depends on (seed, name of its parameter, place) alone. The numbers are ours, the distributions theirs.
  */
@@ -37,17 +38,19 @@ const RULES: readonly (readonly [RegExp, Rule])[] = [
   [/^s_embedder\.proj\.bias$/, () => 0],
   [/^y_embedder\.embedding_table\.weight$/, () => normal(0.02)],
   [/^t_embedder\.mlp\.\d\.weight$/, () => normal(0.02)],
-  [/adaLN_modulation\.\d\.(weight|bias)$/, () => 0],
   [/^final_layer\.linear\.(weight|bias)$/, () => 0],
   [/./, (_shape, weight) => uniform(1 / Math.sqrt(weight.at(-1)!))],
 ];
 
-/** The first weights of a model, by official name. */
-export const initialise = (config: C2iConfig, seed: number): Readonly<Record<string, Float32Array<ArrayBuffer>>> => {
-  const shapes = parameterShapes(config);
-  return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
+type Weights = Readonly<Record<string, Float32Array<ArrayBuffer>>>;
+
+/** The first weights of parameters by name and shape: those of the class model, and of linear layers beside it, such as the projector of an alignment. */
+export const firstWeights = (shapes: Readonly<Record<string, readonly number[]>>, seed: number): Weights =>
+  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
     const [, rule] = RULES.find(([pattern]) => pattern.test(name))!, made = rule(shape, shapes[name.replace(/bias$/, 'weight')] ?? shape); // the last fits all
     const count = shape.reduce((a, b) => a * b, 1);
     return [name, typeof made === 'number' ? new Float32Array(count).fill(made) : drawn(seed, name, count, made)];
   }));
-};
+
+/** The first weights of a model, by official name. */
+export const initialise = (config: C2iConfig, seed: number): Weights => firstWeights(parameterShapes(config), seed);

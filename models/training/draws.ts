@@ -17,7 +17,7 @@ export interface DrawOptions {
 }
 
 export interface Draw {
-  /** Rounded to float32. */
+  /** Rounded to float32; never 0 or 1, where alpha or sigma would be zero: weights divide by them. */
   readonly t: number;
   readonly dropped: boolean;
   /** Two words, for `normal` of the language. */
@@ -28,6 +28,8 @@ const WORD = 2 ** -32;
 /** Tells these draws from others of the same seed. */
 const [TIMES, NOISE] = [0x74696d65, 0x6e6f6973];
 
+/** The place nearest to t that is between 0 and 1 and not at an end, in float32. */
+const inside = (t: number): number => Math.min(1 - 2 ** -24, Math.max(2 ** -24, Math.fround(t)));
 const shifted = (t: number, shift: number): number => t / (t + (1 - t) * shift);
 
 /** The draws of image `index` of step `step`, both counted from 0. */
@@ -36,7 +38,7 @@ export const drawOf = ({ seed, time, timeshift = 1, labelDrop }: DrawOptions, st
   const [a, b, c] = philox4x32([...counter, TIMES], key), [first, second] = philox4x32([...counter, NOISE], key);
   const normal = Math.sqrt(-2 * Math.log((a + 1) * WORD)) * Math.cos(2 * Math.PI * b * WORD);
   const raw = time === 'uniform' ? a * WORD : 1 / (1 + Math.exp(-normal));
-  return { t: Math.fround(shifted(raw, timeshift)), dropped: c * WORD < labelDrop, key: [first, second] };
+  return { t: inside(shifted(raw, timeshift)), dropped: c * WORD < labelDrop, key: [first, second] };
 };
 
 /** The draws of images `from` .. `from + labels.length` of a step, as the training graph takes them. */

@@ -226,6 +226,50 @@ const weightHeaders = (D: number, X: number): GoldenHeader['tensors'] =>
     }).map(([name, shape]) => [`param.${name}`, { dtype: 'F32', shape }]),
   );
 
+describe('training at other sizes', () => {
+  const config = { in_channels: 2, patch_size: 2, num_groups: 1, hidden_size: 8, hidden_size_x: 4, num_blocks: 2, num_cond_blocks: 1, nerf_mlpratio: 2, num_classes: 3 };
+  const trainer = { lognorm_t: false, scheduler: 'GVPScheduler', lossw: 'maxsnr', align_layer: 1, feat_loss_weight: 0.5, encoder_tokens: 5 };
+  const projector = { 'proj.0.0.weight': [6, 8], 'proj.0.0.bias': [6], 'proj.0.2.weight': [6, 6], 'proj.0.2.bias': [6], 'proj.0.4.weight': [7, 6], 'proj.0.4.bias': [7] };
+  const parameters: Readonly<Record<string, readonly number[]>> = {
+    ...Object.fromEntries(Object.entries(weightHeaders(8, 4)).map(([name, { shape }]) => [name, shape])),
+    ...Object.fromEntries(Object.entries(projector).map(([name, shape]) => [`param.${name}`, shape])),
+  };
+  const given = { ...parameters, 'in.x': [2, 2, 4, 6], 'in.condition': [2], 'in.uncondition': [2], 'in.encoder_feature': [2, 6, 7] };
+  const draws = (prefix: string) => ({ [`in.${prefix}noise`]: [2, 2, 4, 6], [`in.${prefix}t_raw`]: [2], [`in.${prefix}rand_mask`]: [2] });
+  const labels = { 'in.condition': [0, 2], 'in.uncondition': [3, 3] };
+  const inside = (names: readonly string[]) => Object.fromEntries(names.flatMap((prefix) => [[`in.${prefix}t_raw`, [0.3, 0.8]], [`in.${prefix}rand_mask`, [0.05, 0.7]]]));
+  const own = (prefix: string) => Object.fromEntries(Object.entries(parameters).map(([name, shape]) => [name.replace('param.', prefix), shape]));
+
+  test('losses, variants and all gradients, on an image that is not square, with another scheduler', async () => {
+    const shapes = { ...given, ...draws(''), ...draws('other.'), ...own('grad.'), 'out.loss': [], 'out.fm_loss': [], 'out.cos_loss': [], 'out.other.loss': [], 'mid.x_t': [2, 2, 4, 6], 'mid.y': [2] };
+    const values = await run(header({ kind: 'training', config, trainer, variants: [{ name: 'other', lossw: 'snr', encoder_tokens: 6 }] }, shapes), { ...labels, ...inside(['', 'other.']) });
+    const wanted = Object.entries(shapes).filter(([name]) => /^(out|grad|mid)/.test(name));
+    expect(Object.keys(values).toSorted()).toEqual(wanted.map(([name]) => name).toSorted());
+    for (const [name, shape] of wanted) expect([values[name]!.length, Array.from(values[name]!).every(Number.isFinite)], name).toEqual([elements(shape), true]);
+    expect(values['out.loss']![0]).toBeCloseTo(values['out.fm_loss']![0]! + 0.5 * values['out.cos_loss']![0]!, 5);
+    expect(Array.from(values['mid.y']!)).toEqual([3, 2]); // the first is dropped
+  });
+
+  test('steps of a run that aligns', async () => {
+    const shapes = { ...given, ...draws('step0.'), ...draws('step1.'), ...own('out.a.param.'), ...own('out.a.ema.'), 'out.a.losses': [2], 'out.a.grad_norms': [2] };
+    const file = header({ kind: 'training steps', config, trainer, runs: [{ name: 'a', weight_decay: 0.1 }], optimizer: { lr: 0.01, betas: [0.9, 0.999], eps: 1e-8 }, ema_decay: '0.9' }, shapes);
+    const values = await run(file, { ...labels, ...inside(['step0.', 'step1.']) });
+    expect(Object.keys(values).toSorted()).toEqual(Object.keys(shapes).filter((name) => name.startsWith('out')).toSorted());
+    expect(Object.values(values).every((each) => Array.from(each).every(Number.isFinite))).toBe(true);
+  });
+
+  const refusals: readonly (readonly [object, Readonly<Record<string, unknown>>, RegExp])[] = [
+    [{ ...trainer, align_layer: 2 }, {}, /the align layer is 2; .*the first 1 have tokens/],
+    [{ ...trainer, align_layer: 0 }, {}, /the align layer is 0/],
+    [{ ...trainer, encoder_tokens: 7 }, {}, /7 tokens of the encoder are to be aligned; the file has features of 6, the model has 6 tokens/],
+    [{ ...trainer, scheduler: 'CosineScheduler' }, {}, /no scheduler is known for the class 'CosineScheduler'; known are LinearScheduler/],
+    [{ ...trainer, lossw: 'snrr' }, {}, /there is no loss weight 'snrr', only constant, snr/],
+    [trainer, { class: 'REPATrainer on pixnerd_t2i.PixNerDiT' }, /the text model cannot be run yet/],
+  ];
+  for (const [changed, more, message] of refusals)
+    for (const kind of ['training', 'training steps']) test(`${kind}: ${String(message)}`, () => expect(refusal(header({ kind, config, trainer: changed, ...more }, given))).toMatch(message));
+});
+
 describe('files that cannot be run', () => {
   const c2i = {
     in_channels: 3,

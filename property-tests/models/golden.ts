@@ -63,6 +63,7 @@ interface Rule {
   readonly relmax?: number;
   readonly abs?: number;
   readonly exact?: boolean;
+  readonly rms_over_all_parameters?: number;
 }
 const RULES = (JSON.parse(readFileSync(new URL('tolerances.json', FOLDER), 'utf8')) as { readonly rules: readonly Rule[] }).rules;
 const SPECIAL: Record<string, string> = { '*': '.*', '{': '(', '}': ')', ',': '|', '[': '[', ']': ']' };
@@ -92,4 +93,18 @@ export const disagreement = (golden: Golden, name: string, got: ArrayLike<number
     ([key, limit]) => limit !== undefined && !(measured[key] <= limit),
   );
   return over.length === 0 ? undefined : `${golden.file} ${name}: ${over.map(([key, limit]) => `${key} ${measured[key]} > ${limit}`).join(', ')}`;
+};
+
+/** What is wrong with all parameters of each run of a file taken together, where a rule says how far they may be; one element alone may be far off. */
+export const disagreementOverAll = (golden: Golden, values: Readonly<Record<string, ArrayLike<number>>>): readonly string[] => {
+  const groups = new Map<string, number[]>();
+  for (const [name, { data }] of golden.tensors) {
+    const group = /^out\..+?\.(?:param|ema)(?=\.)/.exec(name)?.[0];
+    if (group === undefined || ruleFor(golden.file, name).rms_over_all_parameters === undefined) continue;
+    groups.set(group, [...(groups.get(group) ?? []), ...data.map((want, i) => values[name]![i]! - want)]);
+  }
+  return [...groups].flatMap(([group, differences]) => {
+    const most = ruleFor(golden.file, `${group}.`).rms_over_all_parameters!, over = rms(differences);
+    return over <= most ? [] : `${golden.file} ${group}.*: rms ${over} > ${most}`;
+  });
 };

@@ -5,6 +5,9 @@
  * Invariant: every parameter begins at a multiple of 64 elements (256 bytes, where kernels may bind it); the gaps stay zero, since
  * nobody writes gradients there and the optimiser moves nothing whose value and gradient are zero.
  */
+import { ROW } from '../../models/training/norm.ts';
+
+export { ROW } from '../../models/training/norm.ts';
 
 /** A parameter's place in its flat buffer. */
 export interface Member {
@@ -22,8 +25,6 @@ export interface FlatBuffer {
 }
 
 const ALIGNMENT = 64;
-/** Flat buffers are whole rows of this many elements, so that reductions over them go by rows. */
-export const ROW = 1024;
 
 const upTo = (multiple: number, n: number): number => Math.ceil(n / multiple) * multiple;
 const countOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);

@@ -10,11 +10,12 @@ import type { Graph, Sizes } from '../../dsl/graph/graph.ts';
 import { inputName, makeGraph } from '../../dsl/graph/graph.ts';
 import { gradientName, withGradients } from '../../dsl/gradient/gradient-graph.ts';
 import type { Regions } from '../../dsl/gradient/recompute.ts';
-import { add, input, mul, reshape, sqrt, square, sum } from '../../dsl/index.ts';
+import { add, input, mul, reshape } from '../../dsl/index.ts';
 import type { Tensor } from '../../dsl/tensor.ts';
+import { normGraph, normSizes } from '../../models/training/norm.ts';
 import type { Backend, BackendError, BackendTensor, Executable, Inputs, Recorder } from '../backend/backend.ts';
 import { planStep } from './budget.ts';
-import { type FlatBuffer, flatLayout, flattened, ROW, unflattened } from './flat.ts';
+import { type FlatBuffer, flatLayout, flattened, unflattened } from './flat.ts';
 
 /** An optimiser over a flat buffer of `n` elements. */
 export interface FlatOptimizer {
@@ -131,14 +132,6 @@ const accumulateGraph = (): Graph => {
   return makeGraph({ grad: add(grad, more) }, [grad, more]);
 };
 
-/** The length of all gradients together: by rows first, so that no single sum is long. */
-const normGraph = (buffers: number): { readonly graph: Graph; readonly sizes: (flat: readonly FlatBuffer[]) => Sizes } => {
-  const grads = Array.from({ length: buffers }, (_, i) => input(`grad${i}`, [`${ROW}*r${i}` as '1024*r']));
-  const sums = grads.map((grad, i) => sum(sum(square(reshape(grad, [`r${i}` as 'r', ROW])), 1), 0));
-  const total = sums.reduce((a, b) => add(a, b));
-  return { graph: makeGraph({ norm: reshape(sqrt(total), [1]) }, grads), sizes: (flat) => Object.fromEntries(flat.map(({ elements }, i) => [`r${i}`, elements / ROW])) };
-};
-
 /** The tensors of one flat buffer. */
 interface Place {
   readonly buffer: FlatBuffer;
@@ -173,7 +166,7 @@ const open = async (backend: Backend, options: TrainerOptions): Promise<Trainer>
     const loaded = async (name: string, program: Graph, bound: Sizes, inPlace = false): Promise<Executable> => keep(await done(backend.load({ graph: program, sizes: bound, name, inPlace, ...common })));
     const training = withoutOutput(withGradients(loss, mixed ? SCALED : 'loss', plan.recompute && { recompute: plan.recompute }), SCALED);
     const gradient = keep(await done(backend.load({ graph: training, sizes, name: 'gradient', parameters, ...(mixed && { numbers: MIXED }), ...common })));
-    const { graph: normOf, sizes: rows } = normGraph(layout.length), norm = await loaded('norm', normOf, rows(layout));
+    const norm = await loaded('norm', normGraph(layout.length), normSizes(layout.map(({ elements }) => elements)));
     const updates = new Map<number, Executable>(), sums = new Map<number, Executable>(), scalings = new Map<number, Executable>();
     for (const { elements } of layout) {
       if (!updates.has(elements)) updates.set(elements, await loaded('optimiser', optimizer.graph, { n: elements, k: optimizer.hyper(1).length }, true));

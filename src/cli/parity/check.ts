@@ -9,7 +9,7 @@ import { goldenRun, type Feeds, type GoldenHeader } from '../../../models/golden
 import type { Backend } from '../../backend/backend.ts';
 import { evaluatorOn } from './evaluator.ts';
 import { checkpointOf, type Golden, readGolden, readWeights } from './golden-file.ts';
-import { judge, type Verdict } from './judge.ts';
+import { judge, judgedTogether, type Verdict } from './judge.ts';
 import { limitFor, limitUnder } from './tolerances.ts';
 
 export interface Report {
@@ -48,7 +48,7 @@ const verdictOn = (golden: Golden, values: Feeds, name: string, numbers: Numbers
 };
 
 const verdicts = (golden: Golden, values: Feeds, numbers: Numbers): readonly Verdict[] =>
-  namesOf(golden.header, values).map((name) => verdictOn(golden, values, name, numbers));
+  judgedTogether(namesOf(golden.header, values).map((name) => verdictOn(golden, values, name, numbers)), values, golden.tensors);
 
 export interface CheckOptions {
   /** The checkpoint to use instead of the one in the metadata. */

@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { judge, measure, verdictLine } from './judge.ts';
+import { judge, judgedTogether, measure, verdictLine } from './judge.ts';
 import { limitFor, limitUnder, matchesGlob } from './tolerances.ts';
 
 const GOLDENS = new URL('../../../property-tests/goldens/', import.meta.url);
@@ -25,6 +25,19 @@ test('what is over its limit, missing, too short or not a number fails', () => {
   expect(judge('out.x', [1, 0], [1, 0], { exact: true }).ok).toBe(true);
   expect(judge('out.x', [1.1], [1], { abs: 0.2 }).ok).toBe(true);
   expect(verdictLine(judge('out.x', [1, 2], [1, 2], limit), 5)).toBe('  ok    out.x  relrms 0  relmax 0  (limit relrms 1e-5, relmax 5e-5)');
+});
+
+test('parameters that are each within reach of a run that never moved fail together', () => {
+  const limit = { abs: 3e-3, rms_over_all_parameters: 1e-5 };
+  const wanted = new Map<string, readonly number[]>([['out.a.param.w', [1, 2]], ['out.a.param.b', [3]], ['out.a.ema.w', [1, 2]], ['out.a.losses', [1]]]);
+  const judged = (values: Readonly<Record<string, readonly number[]>>) => judgedTogether([...wanted].map(([name, want]) => judge(name, values[name], want, limit)), values, wanted);
+  const exact = Object.fromEntries(wanted);
+  expect(judged(exact).map(({ ok }) => ok)).toEqual([true, true, true, true]);
+  expect(judged({ ...exact, 'out.a.param.b': [3 + 1e-5] }).every(({ ok }) => ok)).toBe(true);
+  const unmoved = judged({ ...exact, 'out.a.param.b': [3.001] }); // the other parameters of the run fail with it, averages and losses do not
+  expect(unmoved.map(({ ok }) => ok)).toEqual([false, false, true, true]);
+  expect(unmoved[0]!.problem).toBe('the differences of all out.a.param.* together have rms 5.8e-4, at most 1e-5 is right');
+  expect(judged({ ...exact, 'out.a.losses': [1.001] }).every(({ ok }) => ok)).toBe(true);
 });
 
 test('globs', () => {

@@ -39,6 +39,17 @@ export const measure = (got: ArrayLike<number>, want: ArrayLike<number>): Measur
   return { relrms: relative(Math.sqrt(squares), Math.sqrt(wantSquares)), relmax: relative(most, wantMost), abs: most };
 };
 
+/** The rms of the differences of several tensors taken together; NaN where a number is not finite. */
+const rmsOver = (pairs: readonly (readonly [got: ArrayLike<number>, want: ArrayLike<number>])[]): number => {
+  let squares = 0,
+    count = 0;
+  for (const [got, want] of pairs) {
+    for (let i = 0; i < want.length; i++) squares += (got[i]! - want[i]!) ** 2;
+    count += want.length;
+  }
+  return Math.sqrt(squares / count);
+};
+
 const isWithin = (measured: Measured, limit: Limit): boolean => {
   const within = (value: number, most: number | undefined): boolean => most === undefined || value <= most;
   return (
@@ -59,10 +70,37 @@ export const judge = (name: string, got: ArrayLike<number> | undefined, want: Ar
   return { name, ...measured, limit, ok: isWithin(measured, limit) };
 };
 
+/** Tensors that are judged together as well: all parameters of a run, or all averages; `out.wd0.param` for `out.wd0.param.s_embedder.proj.bias`. */
+const groupOf = (name: string): string | undefined => /^.+?\.(?:param|ema)(?=\.)/.exec(name)?.[0];
+
+/**
+ * Fails the tensors of a group whose differences are too large taken together. One element may be far off where Adam divides by almost
+ * nothing, so the limit on each says little: an optimiser that never moves would pass it.
+ */
+export const judgedTogether = (all: readonly Verdict[], values: Readonly<Record<string, ArrayLike<number>>>, wanted: ReadonlyMap<string, ArrayLike<number>>): readonly Verdict[] => {
+  const groups = new Map<string, { readonly most: number; readonly names: string[] }>();
+  for (const { name, limit, abs } of all) {
+    const group = groupOf(name), most = limit?.rms_over_all_parameters;
+    if (group === undefined || most === undefined || abs === undefined) continue; // what was not measured has failed already
+    const known = groups.get(group) ?? { most, names: [] };
+    groups.set(group, known);
+    known.names.push(name);
+  }
+  const problems = new Map<string, string>();
+  for (const [group, { most, names }] of groups) {
+    const rms = rmsOver(names.map((name) => [values[name]!, wanted.get(name)!]));
+    if (!(rms <= most)) problems.set(group, `the differences of all ${group}.* together have rms ${rms.toExponential(1)}, at most ${most.toExponential()} is right`);
+  }
+  return all.map((verdict) => {
+    const problem = problems.get(groupOf(verdict.name) ?? '');
+    return problem === undefined || !verdict.ok ? verdict : { ...verdict, ok: false, problem };
+  });
+};
+
 const digits = (value: number): string => (value === 0 ? '0' : value.toExponential(1));
 
-const showLimit = ({ relrms, relmax, abs, exact }: Limit): string => {
-  const parts = Object.entries({ relrms, relmax, abs }).flatMap(([name, most]) => (most === undefined ? [] : [`${name} ${most.toExponential()}`]));
+const showLimit = ({ relrms, relmax, abs, exact, rms_over_all_parameters }: Limit): string => {
+  const parts = Object.entries({ relrms, relmax, abs, 'rms of all': rms_over_all_parameters }).flatMap(([name, most]) => (most === undefined ? [] : [`${name} ${most.toExponential()}`]));
   return exact === true ? 'exact' : parts.join(', ');
 };
 

@@ -11,6 +11,8 @@ export interface Limit {
   readonly relmax?: number;
   readonly abs?: number;
   readonly exact?: boolean;
+  /** Of the differences of all parameters of a run taken together, in absolute terms. */
+  readonly rms_over_all_parameters?: number;
 }
 interface Rule extends Limit {
   readonly file: string;
@@ -71,11 +73,12 @@ const placeOf = (path: string, metadata: Metadata): string | undefined => {
 /** The last parts of a path, as many as the glob has. */
 const tailOf = (path: string, glob: string): string => path.split(/[/\\]/).slice(-glob.split('/').length).join('/');
 
-const limitOf = ({ relrms, relmax, abs, exact }: Rule): Limit => ({
+const limitOf = ({ relrms, relmax, abs, exact, rms_over_all_parameters }: Rule): Limit => ({
   ...(relrms !== undefined && { relrms }),
   ...(relmax !== undefined && { relmax }),
   ...(abs !== undefined && { abs }),
   ...(exact !== undefined && { exact }),
+  ...(rms_over_all_parameters !== undefined && { rms_over_all_parameters }),
 });
 
 /** How much wider a limit becomes where tensors do not lie as f32, and what it never passes, so that it still says something. */

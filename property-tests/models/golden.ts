@@ -27,9 +27,12 @@ interface Entry {
   readonly data_offsets: readonly [number, number];
 }
 
-/** All tensors of a golden, as doubles. */
-export const readGolden = (file: string): Golden => {
-  const raw = readFileSync(new URL(`${file}.safetensors`, FOLDER));
+/** All tensors of one of the project's goldens, as doubles. */
+export const readGolden = (file: string): Golden => readGoldenFile(new URL(`${file}.safetensors`, FOLDER));
+
+/** The same of any file. */
+export const readGoldenFile = (path: string | URL): Golden => {
+  const raw = readFileSync(path);
   const bytes = raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength);
   const length = Number(new DataView(bytes).getBigUint64(0, true));
   const { __metadata__: metadata, ...entries } = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length))) as {
@@ -47,7 +50,7 @@ export const readGolden = (file: string): Golden => {
       ]) => [name, { dtype, shape, data: Float64Array.from(ELEMENTS[dtype]!(bytes.slice(8 + length + from, 8 + length + to))) }],
     ),
   );
-  return { file, metadata, tensors };
+  return { file: String(path), metadata, tensors };
 };
 
 export const tensorOf = (golden: Golden, name: string): GoldenTensor => {

@@ -6,7 +6,7 @@ import { openBackend } from '../../src/backend/open.ts';
 import { checkGolden } from '../../src/cli/parity/check.ts';
 
 const goldens = join(import.meta.dirname, '../goldens'), blocks = readdirSync(join(goldens, 'blocks')).map((name) => join('blocks', name));
-const files = [...blocks, 'c2i_square.safetensors', 'c2i_nonsquare.safetensors', 'fashion_expected.safetensors', 'sampler_c2i.safetensors'].filter((name) => name.endsWith('.safetensors'));
+const files = [...blocks, 'c2i_square.safetensors', 'c2i_nonsquare.safetensors', 'sampler_c2i.safetensors'].filter((name) => name.endsWith('.safetensors'));
 
 const opened = openBackend('wasm')();
 afterAll(async () => {

@@ -26,6 +26,16 @@ test('a converted checkpoint has the same values, plain names and its configurat
     await Promise.all([before.close(), after.close()]);
   }));
 
+test('as f16, each value is the nearest of f16', () =>
+  inFolder(async (folder) => {
+    const path = join(folder, 'w.safetensors');
+    opened(await convertWeights(`${goldens}/c2i_f32.ckpt`, path, { dtype: 'F16' })());
+    const before = opened(await openWeights(`${goldens}/c2i_f32.ckpt`)()), after = opened(await openWeights(path)());
+    const [want, got] = [await all(before), await all(after)];
+    for (const [name, values] of Object.entries(want)) values.forEach((x, i) => expect(Math.abs(got[name]![i]! - x)).toBeLessThanOrEqual(Math.max(2 ** -25, Math.abs(x) * 2 ** -11)));
+    await Promise.all([before.close(), after.close()]);
+  }));
+
 test('what is no class-to-image model is not converted', () =>
   inFolder(async (folder) => {
     const path = join(folder, 'w.safetensors');

@@ -104,7 +104,7 @@ describe('on the device', () => {
 });
 
 test('the candidates of tuners are legal, and few enough to try', () => {
-  for (const candidates of Object.values(MATMUL_CANDIDATES)) {
+  for (const candidates of [MATMUL_CANDIDATES.cpu, MATMUL_CANDIDATES.gpu]) { // programs of WebAssembly are not tuned
     expect(candidates.every((m) => legalMatmul(m, DEFAULT_LIMITS))).toBe(true);
     expect(new Set(candidates.map((m) => JSON.stringify(m))).size).toBe(candidates.length);
     expect(candidates.length).toBeGreaterThanOrEqual(20);

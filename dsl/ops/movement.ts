@@ -343,15 +343,20 @@ const take = movement({
   },
 });
 
-/** Uncertain indices: the result may be any element between the nearest and the farthest place. */
+/** Uncertain indices: their results may be any element between the nearest and the farthest place. */
 const takeBound: Reference['bound'] = ([x, indices], result, attributes, value) => {
   const { magnitude, error } = take.reference.bound([x!, indices!], result, attributes, value);
   if (indices!.error.every((e) => e === 0)) return { magnitude, error };
   const at = (shift: number): Float64Array => take.reference.value(
     [{ shape: x!.shape, dtype: x!.dtype, data: x!.value }, { shape: indices!.shape, dtype: indices!.dtype, data: indices!.value.map((i, k) => i + Math.sign(shift) * Math.min(Math.abs(shift), indices!.error[k]!)) }], result, attributes);
   const most = Math.min(Math.ceil(indices!.error.reduce((a, b) => Math.max(a, b), 0)), x!.shape[numberAttribute(attributes, 'axis')]!);
-  const largest = x!.error.reduce((a, b) => Math.max(a, b), 0);
-  for (let shift = -most; shift <= most; shift++) at(shift).forEach((other, i) => { error[i] = Math.max(error[i]!, Math.abs(other - value[i]!) + largest); });
+  const largest = x!.error.reduce((a, b) => Math.max(a, b), 0), axis = numberAttribute(attributes, 'axis'), indexPlace = placeIn(indices!.shape);
+  const uncertain: number[] = [];
+  forEachPosition(result.shape, (position, place) => { if (indices!.error[indexPlace(position.slice(axis, axis + indices!.shape.length))] !== 0) uncertain.push(place); });
+  for (let shift = -most; shift <= most; shift++) {
+    const other = at(shift);
+    for (const i of uncertain) error[i] = Math.max(error[i]!, Math.abs(other[i]! - value[i]!) + largest);
+  }
   return { magnitude, error };
 };
 /** The indices are needed first. An uncertain one may pick any row: the bound is infinite there. */

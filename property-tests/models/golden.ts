@@ -28,7 +28,7 @@ interface Entry {
 }
 
 /** All tensors of one of the project's goldens, as doubles. */
-export const readGolden = (file: string): Golden => readGoldenFile(new URL(`${file}.safetensors`, FOLDER));
+export const readGolden = (file: string): Golden => ({ ...readGoldenFile(new URL(`${file}.safetensors`, FOLDER)), file });
 
 /** The same of any file. */
 export const readGoldenFile = (path: string | URL): Golden => {

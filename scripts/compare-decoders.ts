@@ -140,7 +140,7 @@ ${[...bars, ...names].join('\n')}
 `;
 };
 
-const backend = await right(openBackend('wgsl'));
+const backend = await right(openBackend('auto'));
 console.error(backend.notice);
 const results: Result[] = [];
 for (const patch of [4, 8, 16]) {

@@ -12,7 +12,7 @@ interface StartingPoint {
 export const STARTING_POINTS = {
   fashion: {
     about: [
-      'Clothes of ten classes (Fashion-MNIST, 28 x 28 grey): a small model that draws them after half an hour on two processor cores,',
+      'Clothes of ten classes (Fashion-MNIST, 28 x 28 grey): a small model that draws them after ten to fifteen minutes on two processor cores,',
       'in a minute or two on a GPU.',
     ],
     before: ['pixnerd data fashion data/fashion'],

@@ -13,7 +13,7 @@ export const STARTING_POINTS = {
   fashion: {
     about: [
       'Clothes of ten classes (Fashion-MNIST, 28 x 28 grey): a small model that draws them after ten to fifteen minutes on two processor cores,',
-      'in a minute or two on a GPU.',
+      'sooner on a GPU.',
     ],
     before: ['pixnerd data fashion data/fashion'],
     values: {

@@ -5,6 +5,7 @@
  * function; the nodes that a child makes carry its path in their scope.
  */
 import { apply, invalid } from './graph/apply.ts';
+import { leavesOf, type Tree } from './gradient/tree.ts';
 import { makeGraph } from './graph/graph.ts';
 import type { Graph } from './graph/graph.ts';
 import { inScopeOf } from './graph/node.ts';
@@ -151,14 +152,11 @@ const treeOf = (entry: Entry, path: string, given: Given): unknown => {
 /** The parameters of a module under their state_dict names, as a tree of its form: what `grad` takes and gives. */
 export const parametersOf = <M extends Entry>(model: M): Params<M> => treeOf(model, '', parameterNode) as Params<M>; // the tree of the spec that types it
 
-const leaves = (tree: unknown): readonly unknown[] =>
-  typeof tree !== 'object' || tree === null || 'op' in tree ? [tree] : Object.values(tree).flatMap(leaves);
-
 /** The function of a module over a tree of parameters, which may be computed ones. */
 export const applied = <M extends { readonly kind: 'module'; readonly spec: Spec; readonly body: (parts: never) => unknown }>(
   model: M, tree: Params<M>,
 ): FunctionOf<M> => {
-  const names = parameters(model).map(([name]) => name), given = new Map(leaves(tree).map((leaf, i) => [names[i], leaf] as const)); // both in the order of the spec
+  const names = parameters(model).map(([name]) => name), given = new Map(leavesOf(tree as Tree).map((leaf, i) => [names[i], leaf] as const)); // both in the order of the spec
   return bindEntry(model, '', (path) => given.get(path)) as FunctionOf<M>;
 };
 

@@ -5,6 +5,7 @@
  * before that whatever is computed from queries, keys and values alone (the prologue: norms, rotations). The core is taken whole or
  * not at all; of the prologue, what nobody else reads and no matmul stores in passing (a bias).
  */
+import { asksForStream } from '../../dsl/gradient/recompute.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import { definitionOf, type OpTable } from '../../dsl/ops/table.ts';
 import { streamFits } from '../kernels/stream.ts';
@@ -47,13 +48,13 @@ const softmaxOf = (isStop: (node: Node) => boolean, einsum: Node): Softmax | und
   return undefined;
 };
 
-/** The composite asks for its scores to be computed again here rather than kept: its contractions read their operands through `again` of this key. */
-export const STREAMED = 'streamed';
+/** Whether a contraction is to be computed again where it is read: views of its operands lead to `streamedAgain`. */
 const isAsked = (contraction: Node, isView: (node: Node) => boolean): boolean => contraction.inputs.some((input) => {
   let at = input;
-  while (isView(at) && at.inputs.length === 1 && !(at.op === 'again' && isStreamedKey(at))) at = at.inputs[0]!;
-  return at.op === 'again' && isStreamedKey(at);
+  while (isView(at) && at.inputs.length === 1 && !asksForStream(at)) at = at.inputs[0]!;
+  return asksForStream(at);
 });
+
 /** The contractions of a graph that ask for it, and what elementwise ops and views make of them: where a fold has to look. */
 export const askedIn = (nodes: readonly Node[], table: OpTable): ReadonlySet<Node> => {
   const found = new Set<Node>(), isView = (node: Node): boolean => definitionOf(node.op, table).traits.view;
@@ -62,8 +63,6 @@ export const askedIn = (nodes: readonly Node[], table: OpTable): ReadonlySet<Nod
   }
   return found;
 };
-const isStreamedKey = ({ attributes }: Node): boolean => typeof attributes['key'] === 'string' && attributes['key'].startsWith(STREAMED);
-
 /** A fold over shares that were asked to be computed again: what lies between the fold and the contractions is elementwise. */
 const askedFold = (isStop: (node: Node) => boolean, isView: (node: Node) => boolean, fold: Node, asked: ReadonlySet<Node>): Softmax | undefined => {
   for (const shares of fold.inputs) {

@@ -3,6 +3,7 @@
  * until none fits. All of them are exact in floating point, so the result keeps its error bound.
  */
 import { apply } from '../../dsl/graph/apply.ts';
+import { asksForStream } from '../../dsl/gradient/recompute.ts';
 import { mapGraph } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import { printNodes } from '../../dsl/graph/print.ts';
@@ -99,9 +100,6 @@ const simplify = (node: Node, context: PassContext): Node => {
   }
   throw new Error(`invariant: the algebra rules do not end on ${node.op}`);
 };
-
-/** What asks to be computed again in a streamed kernel. */
-const asksForStream = (node: Node): boolean => node.op === 'again' && typeof node.attributes['key'] === 'string' && node.attributes['key'].startsWith('streamed');
 
 export const algebra: Pass = {
   name: 'algebra',

@@ -9,7 +9,7 @@
 import { apply } from '../graph/apply.ts';
 import { inScopeOf, type Node, topological } from '../graph/node.ts';
 import { typed } from '../language/build.ts';
-import { leavesOf, type Tree } from './tree.ts';
+import { isTensor, leavesOf, type Tree } from './tree.ts';
 
 /** Which region a node of the forward pass lies in; `undefined` where its value is kept. */
 export type Regions = (node: Node) => object | string | undefined;
@@ -17,8 +17,6 @@ export type Regions = (node: Node) => object | string | undefined;
 const checkpoints = new WeakMap<Node, object>();
 /** The region of the innermost `checkpoint` that made the node. */
 export const checkpointOf: Regions = (node) => checkpoints.get(node);
-
-const isTensor = (x: unknown): x is Node => typeof x === 'object' && x !== null && 'op' in x && 'inputs' in x;
 
 /**
  * The function, whose inside is computed again in the backward pass instead of being kept until then: less memory for about one more
@@ -34,6 +32,12 @@ export const checkpoint: <Xs extends readonly unknown[], Y extends Tree>(f: (...
     return result;
   },
 );
+
+const STREAMED = 'streamed ';
+/** A tensor of its own for one use: kernels that stream compute again what is made of it, and compilers without them see through it. */
+export const streamedAgain = (x: Node, use: string): Node => apply('again', [x], { key: `${STREAMED}${use}` });
+/** Whether a node was made by `streamedAgain`. */
+export const asksForStream = ({ op, attributes: { key } }: Node): boolean => op === 'again' && typeof key === 'string' && key.startsWith(STREAMED);
 
 /** The results, a backward pass among them, with the values of `forward` that lie in a region computed again where the backward pass reads them. */
 export const recomputed = (results: readonly Node[], forward: ReadonlySet<Node>, regions: Regions): readonly Node[] => {

@@ -5,7 +5,9 @@ import type { Tensor } from '../tensor.ts';
 /** A tensor, or a list or record of trees. */
 export type Tree = Tensor | readonly Tree[] | { readonly [name: string]: Tree };
 
-const isTensor = (tree: Tree): tree is Tensor => !Array.isArray(tree) && typeof (tree as Partial<Tensor>).op === 'string' && Array.isArray((tree as Partial<Tensor>).inputs);
+/** Whether a value is a tensor: it may be anything that a function is called with. */
+export const isTensor = (x: unknown): x is Tensor =>
+  typeof x === 'object' && x !== null && typeof (x as Partial<Tensor>).op === 'string' && Array.isArray((x as Partial<Tensor>).inputs);
 
 /** The tensors of a tree, in the order of its keys. */
 export const leavesOf = (tree: Tree): readonly Node[] => (isTensor(tree) ? [tree] : Object.values(tree).flatMap((part: Tree) => leavesOf(part)));

@@ -4,6 +4,7 @@ import { apply } from '../graph/apply.ts';
 import { type Node, topological } from '../graph/node.ts';
 import { withRule } from '../gradient/custom.ts';
 import { pullback } from '../gradient/gradients.ts';
+import { streamedAgain } from '../gradient/recompute.ts';
 import { constantNode, countNode, first, reshapeTo, ruled, sameDType, typed } from '../language/build.ts';
 import { add, div, exp, le, mul, rsqrt, select, sub } from '../language/elementwise.ts';
 import { concat, slice, unsqueeze } from '../language/movement.ts';
@@ -84,7 +85,7 @@ const attend = (q: Node, k: Node, v: Node, { mask, causal = false, scale }: Atte
  * kernel that reads them, another sees through it and has them once.
  */
 const anew = (scores: Node, product: Node, use: string): Scores => {
-  const images = new Map<Node, Node>([[product, apply(product.op, product.inputs.map((input) => apply('again', [input], { key: `streamed ${use}` })), product.attributes)]]);
+  const images = new Map<Node, Node>([[product, apply(product.op, product.inputs.map((input) => streamedAgain(input, use)), product.attributes)]]);
   for (const node of topological([scores])) {
     if (images.has(node) || !node.inputs.some((input) => images.has(input))) continue;
     images.set(node, apply(node.op, node.inputs.map((input) => images.get(input) ?? input), node.attributes));
@@ -106,7 +107,7 @@ const attended = (q: Node, k: Node, product: Node, scores: Scores, v: Values): N
     const along = sum(mul(y, dy), -1, true);
     /** The cotangent of the scores. */
     const slopeFor = (use: string): Scores => {
-      const shares = sharesFor(use), [values, given] = [v, dy].map((x) => apply('again', [x], { key: `streamed ${use}` })) as [Values, typeof dy];
+      const shares = sharesFor(use), [values, given] = [v, dy].map((x) => streamedAgain(x, use)) as [Values, typeof dy];
       const result = matmul(shares, values), [toShares] = pullback([result], [given], [shares], { ...own, derive: result }) as [Scores];
       return mul(shares, sub(toShares, along));
     };

@@ -4,12 +4,16 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { compile } from '../../compiler/compile.ts';
+import { PROFILES } from '../../compiler/profile.ts';
 import { evaluate } from '../../compiler/reference/evaluate.ts';
 import { bindSizes, makeGraph, nodesOf } from '../../dsl/graph/graph.ts';
 import type { Node } from '../../dsl/graph/node.ts';
 import { verify } from '../../dsl/graph/verify.ts';
 import * as L from '../../dsl/index.ts';
 import type { Tensor } from '../../dsl/tensor.ts';
+import { sizesOf } from '../../models/pixnerd/config.ts';
+import { trainingGraph } from '../../models/training/loss.ts';
 import { elementsOf, randomNumbers } from '../generators/elements.ts';
 import { SEED } from '../harness/settings.ts';
 
@@ -107,6 +111,18 @@ describe('recomputation', () => {
     expect([exps(kept), exps(again)]).toEqual([3, 6]);
     expect(verify(again)).toEqual([]);
   });
+});
+
+test('gradients come in an order in which less has to be kept', () => {
+  const config = { in_channels: 1, patch_size: 4, num_groups: 2, hidden_size: 32, hidden_size_x: 8, num_blocks: 6, num_cond_blocks: 4, nerf_mlpratio: 2, num_classes: 3 };
+  const sizes = sizesOf(config, { batch: 8, height: 16, width: 16 }), backward = L.withGradients(trainingGraph(config)), [loss, ...slopes] = backward.outputs;
+  if (sizes._tag === 'Left') throw new Error(sizes.left[0]);
+  const scratch = (outputs: typeof backward.outputs): number => {
+    const made = compile({ ...backward, outputs }, { sizes: sizes.right, profile: PROFILES.cpu });
+    if (made._tag === 'Left') throw new Error(made.left[0].message);
+    return made.right.buffers.filter(({ kind }) => kind === 'scratch').reduce((sum, { bytes }) => sum + bytes, 0);
+  };
+  expect(scratch(backward.outputs)).toBeLessThan(0.97 * scratch([loss!, ...slopes.toReversed()]));
 });
 
 test('a function with its own gradient uses it, the identity too', () => {

@@ -6,7 +6,7 @@
 const { fround, imul } = Math;
 
 /** FNV-1a of the key's UTF-8 bytes. */
-const fnv1a32 = (text: string): number => {
+export const fnv1a32 = (text: string): number => {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) hash = imul(hash ^ byte, 0x01000193);
   return hash;

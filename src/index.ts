@@ -65,7 +65,7 @@ export { parseCommented } from './training/config-text.ts';
 export { openRun, type OpenedRun } from './training/parts.ts';
 export { startingConfig, STARTING_POINTS } from './training/recipes.ts';
 export { runTraining, type Outcome, type RunParts, type RunRequest, type RunView } from './training/run.ts';
-export { openTrainer, shapesOf, type FlatOptimizer, type StepReport, type Trainer, type TrainerOptions, type TrainingState } from './training/trainer.ts';
+export { openTrainer, shapesOf, type StepReport, type Trainer, type TrainerOptions, type TrainingState } from './training/trainer.ts';
 // data to train on
 export { DATA_KINDS, type DataError, type DataKind, type DataOptions, type Dataset, type Item } from './data/dataset.ts';
 export { openDataset } from './data/open.ts';

@@ -10,7 +10,8 @@ import type { Seed } from './torch-random.ts';
 /** Uniform in (0, 1], so that its logarithm is finite. */
 const open = (word: number): number => (word + 1) * 2 ** -32;
 
-const boxMuller = (a: number, b: number): readonly [number, number] => {
+/** Two standard normals from two random words (Box and Muller). */
+export const boxMuller = (a: number, b: number): readonly [number, number] => {
   const radius = Math.sqrt(-2 * Math.log(open(a)));
   const angle = 2 * Math.PI * b * 2 ** -32;
   return [radius * Math.cos(angle), radius * Math.sin(angle)];

@@ -6,20 +6,15 @@
  * Invariant: a weight depends on (seed, name of its parameter, place) alone. The numbers are ours, the distributions theirs.
  */
 import { philox4x32 } from '../../dsl/scalar/philox.ts';
+import { boxMuller } from '../noise/philox.ts';
+import { fnv1a32 } from '../recipe.ts';
 import type { C2iConfig } from './config.ts';
 import { parameterShapes } from './graph.ts';
 
 const WORD = 2 ** -32;
-/** FNV-1a of a name, so that every parameter has numbers of its own. */
-const hashOf = (name: string): number => {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
-};
-
-/** Numbers made from two random words each. */
+/** Numbers made from two random words each; the key tells parameters apart by their names. */
 const drawn = (seed: number, name: string, count: number, make: (a: number, b: number) => number): Float32Array<ArrayBuffer> => {
-  const key = [seed >>> 0, hashOf(name)] as const, values = new Float32Array(count);
+  const key = [seed >>> 0, fnv1a32(name) >>> 0] as const, values = new Float32Array(count);
   for (let i = 0; i < count; i += 2) {
     const [a, b, c, d] = philox4x32([i >>> 1, Math.floor(seed / 2 ** 32) >>> 0, 0, 0], key);
     values[i] = make(a, b);
@@ -28,7 +23,7 @@ const drawn = (seed: number, name: string, count: number, make: (a: number, b: n
   return values;
 };
 const uniform = (limit: number) => (a: number): number => limit * (2 * a * WORD - 1);
-const normal = (deviation: number) => (a: number, b: number): number => deviation * Math.sqrt(-2 * Math.log((a + 1) * WORD)) * Math.cos(2 * Math.PI * b * WORD);
+const normal = (deviation: number) => (a: number, b: number): number => deviation * boxMuller(a, b)[0];
 
 type Rule = (shape: readonly number[], weight: readonly number[]) => ((a: number, b: number) => number) | number;
 /** The first rule whose name fits; `weight` is the shape of the layer's matrix. */

@@ -5,6 +5,7 @@
  * adapters. Counter-based: Philox4x32-10 with the place and the step as counter.
  */
 import { philox4x32 } from '../../dsl/scalar/philox.ts';
+import { boxMuller } from '../noise/philox.ts';
 
 export interface DrawOptions {
   readonly seed: number;
@@ -36,7 +37,7 @@ const shifted = (t: number, shift: number): number => t / (t + (1 - t) * shift);
 export const drawOf = ({ seed, time, timeshift = 1, labelDrop }: DrawOptions, step: number, index: number): Draw => {
   const key: readonly [number, number] = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0], counter = [index >>> 0, step >>> 0, Math.floor(step / 2 ** 32) >>> 0] as const;
   const [a, b, c] = philox4x32([...counter, TIMES], key), [first, second] = philox4x32([...counter, NOISE], key);
-  const normal = Math.sqrt(-2 * Math.log((a + 1) * WORD)) * Math.cos(2 * Math.PI * b * WORD);
+  const [normal] = boxMuller(a, b);
   const raw = time === 'uniform' ? a * WORD : 1 / (1 + Math.exp(-normal));
   return { t: inside(shifted(raw, timeshift)), dropped: c * WORD < labelDrop, key: [first, second] };
 };

@@ -31,9 +31,12 @@ export type OptimizerOptions = AdamWOptions | SgdOptions;
 
 /** An optimiser over flat buffers of `n` elements, as the trainer takes it. */
 export interface Optimizer {
+  /** Inputs `param`, `grad`, the states, `ema` where averages are kept, `hyper` and `norm` [1]; outputs under the names of what they replace. */
   readonly graph: Graph;
+  /** Names of its states, e.g. `m` and `v`; they begin at zero. */
   readonly states: readonly string[];
   readonly ema: boolean;
+  /** The numbers of a step, counted from 1. */
   readonly hyper: (step: number) => Float32Array<ArrayBuffer>;
 }
 
@@ -46,7 +49,7 @@ const CLIP_EPSILON = 1e-6;
 /** Numbers of a step by name, each in its place of `hyper`. */
 const hyperOf = <const Names extends readonly string[]>(names: Names): { readonly input: T<['k']>; readonly at: Readonly<Record<Names[number], Scalar>> } => {
   const vector = input('hyper', ['k']);
-  return { input: vector, at: Object.fromEntries(names.map((name, i) => [name, index(reshape(vector, ['k']), 0, i as 0)])) as Record<Names[number], Scalar> }; // one for each name
+  return { input: vector, at: Object.fromEntries(names.map((name, i) => [name, index(vector, 0, i as 0)])) as Record<Names[number], Scalar> }; // one for each name
 };
 
 const averaged = (param: Flat, ema: Flat, decay: Scalar): Flat => add(mul(ema, decay), mul(param, sub(1, decay)));
@@ -86,11 +89,6 @@ const sgd = (options: SgdOptions, learningRate: (step: number) => number): Optim
   };
 };
 
-/** The symbol of `hyper`'s length, for `Optimizer.graph`. */
-export const hyperLength = ({ hyper }: Optimizer): number => hyper(1).length;
-
 /** The optimiser of some options; `learningRate` is that of each step, counted from 1. */
-export const optimizerOf = (options: OptimizerOptions, learningRate: (step: number) => number): Optimizer => {
-  const made = options.kind === 'adamw' ? adamw(options, learningRate) : sgd(options, learningRate);
-  return made;
-};
+export const optimizerOf = (options: OptimizerOptions, learningRate: (step: number) => number): Optimizer =>
+  options.kind === 'adamw' ? adamw(options, learningRate) : sgd(options, learningRate);

@@ -6,13 +6,13 @@
 import * as E from 'fp-ts/Either';
 import type { TaskEither } from 'fp-ts/TaskEither';
 import { type ClassifierConfig, classifierLossGraph, classifierShapes, classifierSizes } from '../../models/evaluation/classifier.ts';
-import { optimizerOf } from '../../models/training/optimizer.ts';
+import { type Optimizer, optimizerOf } from '../../models/training/optimizer.ts';
 import { philoxNormals } from '../../models/noise/philox.ts';
 import type { Backend, BackendError } from '../backend/backend.ts';
 import type { DataError, Dataset } from '../data/dataset.ts';
 import { openLoader } from '../data/loader.ts';
 import { attempt } from '../files/errors.ts';
-import { type FlatOptimizer, openTrainer, type StepReport, type Trainer } from '../training/trainer.ts';
+import { openTrainer, type StepReport, type Trainer } from '../training/trainer.ts';
 import { accuracyOf, openJudge } from './classifier.ts';
 import { imagesAt } from './images.ts';
 
@@ -38,7 +38,7 @@ export interface TrainedClassifier {
 }
 
 /** Adam without decay; its rate falls along half a cosine, from the first step on. */
-const optimizerFor = (rate: number, steps: number): FlatOptimizer =>
+const optimizerFor = (rate: number, steps: number): Optimizer =>
   optimizerOf({ kind: 'adamw', weightDecay: 0 }, (step) => (rate * (1 + Math.cos((Math.PI * (step - 1)) / steps))) / 2);
 
 /** Weights drawn for rectified layers (He et al. 2015): normal with variance 2 / inputs; biases 0. */

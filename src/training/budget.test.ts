@@ -7,12 +7,13 @@ import { input, mean, square, sub } from '../../dsl/index.ts';
 import type { Tensor } from '../../dsl/tensor.ts';
 import { type C2iConfig, sizesOf } from '../../models/pixnerd/config.ts';
 import { velocityGraph } from '../../models/pixnerd/graph.ts';
+import type { Optimizer } from '../../models/training/optimizer.ts';
 import type { Backend, BackendError } from '../backend/backend.ts';
 import { openBackend } from '../backend/open.ts';
 import { referenceBackend } from '../backend/reference.ts';
 import { planStep } from './budget.ts';
 import { flatLayout } from './flat.ts';
-import { type FlatOptimizer, openTrainer, shapesOf, type TrainerOptions, type TrainingState } from './trainer.ts';
+import { openTrainer, shapesOf, type TrainerOptions, type TrainingState } from './trainer.ts';
 
 const right = async <A>(task: TaskEither<BackendError, A>): Promise<A> => {
   const result = await task();
@@ -28,7 +29,7 @@ const graph = (() => {
   const target = input('target', v.shape as unknown as [7]) as unknown as typeof v; // the shape is known at run time only
   return makeGraph({ loss: mean(mean(mean(mean(square(sub(v, target)), 0), 0), 0), 0) }, [...inputs, target, ...parameters]);
 })();
-const descent: FlatOptimizer = (() => {
+const descent: Optimizer = (() => {
   const [param, grad, norm, hyper] = [input('param', ['n']), input('grad', ['n']), input('norm', [1]), input('hyper', [1])];
   return { graph: makeGraph({ param: sub(param, grad) }, [param, grad, hyper, norm]), states: [], ema: false, hyper: () => Float32Array.of(0) };
 })();

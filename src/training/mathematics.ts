@@ -6,10 +6,9 @@ import { parameterShapes } from '../../models/pixnerd/graph.ts';
 import { initialise } from '../../models/pixnerd/initialise.ts';
 import { drawBatch } from '../../models/training/draws.ts';
 import { trainingGraph } from '../../models/training/loss.ts';
-import { optimizerOf, type OptimizerOptions } from '../../models/training/optimizer.ts';
+import { type Optimizer, optimizerOf, type OptimizerOptions } from '../../models/training/optimizer.ts';
 import { learningRateOf } from '../../models/training/schedule.ts';
 import { imageSizeOf, type RunConfig } from './config.ts';
-import type { FlatOptimizer } from './trainer.ts';
 import type { NamedArrays, TrainingBatch } from './trainer-types.ts';
 
 export interface RunMathematics {
@@ -17,7 +16,7 @@ export interface RunMathematics {
   readonly graph: Graph;
   readonly sizes: Sizes;
   readonly shapes: Readonly<Record<string, readonly number[]>>;
-  readonly optimizer: FlatOptimizer;
+  readonly optimizer: Optimizer;
   /** Of a step, counted from 1. */
   readonly learningRate: (step: number) => number;
   /** The micro-batches of a step, counted from 0, with everything that is drawn for it. */

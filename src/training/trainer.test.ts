@@ -4,11 +4,12 @@ import type { TaskEither } from 'fp-ts/TaskEither';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeGraph } from '../../dsl/graph/graph.ts';
 import * as L from '../../dsl/index.ts';
+import type { Optimizer } from '../../models/training/optimizer.ts';
 import type { Backend, BackendError } from '../backend/backend.ts';
 import { openBackend } from '../backend/open.ts';
 import { referenceBackend } from '../backend/reference.ts';
 import { flatLayout, flattened, ROW, unflattened } from './flat.ts';
-import { type FlatOptimizer, openTrainer, type Trainer, type TrainerOptions, type TrainingState } from './trainer.ts';
+import { openTrainer, type Trainer, type TrainerOptions, type TrainingState } from './trainer.ts';
 
 const elementsOf = (seed: number, count: number): Float32Array<ArrayBuffer> => Float32Array.from({ length: count }, (_, i) => Math.sin(12.9898 * (i + 1) + 78.233 * seed));
 const right = async <A>(task: TaskEither<BackendError, A>): Promise<A> => {
@@ -18,7 +19,7 @@ const right = async <A>(task: TaskEither<BackendError, A>): Promise<A> => {
 };
 
 /** Momentum and averages: enough to see every state move. */
-const momentum: FlatOptimizer = (() => {
+const momentum: Optimizer = (() => {
   const [param, grad, velocity, ema] = [L.input('param', ['n']), L.input('grad', ['n']), L.input('velocity', ['n']), L.input('ema', ['n'])];
   const hyper = L.input('hyper', [2]), norm = L.input('norm', [1]);
   const clip = L.minimum(L.div(2, L.add(L.reshape(norm, []), 1e-6)), 1);

@@ -12,21 +12,11 @@ import { gradientName, withGradients } from '../../dsl/gradient/gradient-graph.t
 import type { Regions } from '../../dsl/gradient/recompute.ts';
 import { add, input, mul, reshape } from '../../dsl/index.ts';
 import type { Tensor } from '../../dsl/tensor.ts';
+import type { Optimizer } from '../../models/training/optimizer.ts';
 import { normGraph, normSizes } from '../../models/training/norm.ts';
 import type { Backend, BackendError, BackendTensor, Executable, Inputs, Recorder } from '../backend/backend.ts';
 import { planStep } from './budget.ts';
 import { type FlatBuffer, flatLayout, flattened, unflattened } from './flat.ts';
-
-/** An optimiser over a flat buffer of `n` elements. */
-export interface FlatOptimizer {
-  /** Inputs `param`, `grad`, the states, `ema` where averages are kept, `hyper` and `norm` [1]; outputs under the names of what they replace. */
-  readonly graph: Graph;
-  /** Names of its states, e.g. `m` and `v`; they begin at zero. */
-  readonly states: readonly string[];
-  readonly ema: boolean;
-  /** The numbers of a step, counted from 1. */
-  readonly hyper: (step: number) => Float32Array<ArrayBuffer>;
-}
 
 /** Everything that a run continues from, by the names of parameters. */
 export interface TrainingState {
@@ -53,7 +43,7 @@ export interface TrainerOptions {
   readonly graph: Graph;
   readonly sizes: Sizes;
   readonly shapes: Readonly<Record<string, readonly number[]>>;
-  readonly optimizer: FlatOptimizer;
+  readonly optimizer: Optimizer;
   /** Micro-batches of a step; their gradients are averaged. */
   readonly accumulate?: number;
   readonly state: TrainingState;
@@ -139,9 +129,6 @@ interface Place {
   readonly tensors: Readonly<Record<string, BackendTensor>>;
 }
 
-const partsOf = (backend: Backend, places: readonly Place[], which: string): Readonly<Record<string, BackendTensor>> =>
-  Object.fromEntries(places.flatMap(({ buffer, tensors }) => buffer.members.map(({ name, first, shape }) => [name, backend.part(tensors[which]!, first, shape)] as const)));
-
 const open = async (backend: Backend, options: TrainerOptions): Promise<Trainer> => {
   const { graph, sizes, shapes, optimizer, accumulate = 1, state, signal } = options;
   const layout = flatLayout(shapes, Math.floor(backend.largest / 4)), mixed = options.precision === 'mixed', loss = onlyLoss(graph, accumulate, mixed), plan = planned(backend, options, loss, layout), held: { dispose: () => void }[] = [];
@@ -156,9 +143,11 @@ const open = async (backend: Backend, options: TrainerOptions): Promise<Trainer>
       for (const name of optimizer.states) tensors[name] = await uploaded(buffer, state.moments[name] ?? {});
       places.push({ buffer, tensors });
     }
-    const partsFor = (which: string) => Object.fromEntries(Object.entries(partsOf(backend, places, which)).map(([name, tensor]) => [name, keep(tensor)]));
+    /** The parts of flat buffers that hold one parameter each, under names made of the parameters'. */
+    const partsFor = (which: string, named = (name: string): string => name): Readonly<Record<string, BackendTensor>> =>
+      Object.fromEntries(places.flatMap(({ buffer, tensors }) => buffer.members.map(({ name, first, shape }) => [named(name), keep(backend.part(tensors[which]!, first, shape))] as const)));
     const parameters = partsFor('param'), averages = optimizer.ema ? partsFor('ema') : parameters;
-    const gradientsAt = (which: string) => Object.fromEntries(Object.entries(partsFor(which)).map(([name, tensor]) => [gradientName(name), tensor]));
+    const gradientsAt = (which: string) => partsFor(which, gradientName);
     const targets = accumulate > 1 ? [gradientsAt('grad'), gradientsAt('more')] : [gradientsAt('grad')];
     const log = keep(await done(backend.upload([MOST_UNREPORTED * STRIDE], new Float32Array(MOST_UNREPORTED * STRIDE))));
 

@@ -18,12 +18,11 @@ import type { Contraction } from './matmul.ts';
 import type { Output } from './row.ts';
 import type { TensorExpression } from './tensor-expression.ts';
 import { splitThread } from './thread.ts';
+import { fourFrom, LANES, loop, nested } from './vector-loops.ts';
 import { distance, widen } from './widen.ts';
 
 type DTypes = Parameters<typeof accessesOf>[1];
 
-/** Lanes of a vector. */
-const LANES = 4;
 /** Vectors of sums in a tile; with the operands they fill the sixteen registers of x86. */
 const SUMS = 8;
 /** From this many rows on, copying the right factor costs less than adding up lanes. */
@@ -42,22 +41,8 @@ const isRun = (e: Scalar): boolean => {
   const [first] = e.parts;
   return first?.kind === 'load' && e.parts.every((part, i) => part.kind === 'load' && part.tensor === first.tensor && distance(first.index, part.index) === i);
 };
-const fourFrom = (start: Index): readonly Index[] => Array.from({ length: LANES }, (_, i) => plusConstant(start, i));
 const isRunAlong = (e: Scalar, variable: Variable | undefined): boolean =>
   variable !== undefined && variable.extent >= LANES && isRun(widen(e, variable.id, fourFrom(integer(0))));
-
-/** `body` for each round of a new loop. */
-const loop = (p: Placer, block: Block, variable: Variable, body: (inner: Block) => void): void => {
-  if (variable.extent === 0) return;
-  const inner = p.open(block, true, [variable.id]);
-  body(inner);
-  p.push(block, { kind: 'for', variable, body: inner.statements });
-};
-const nested = (p: Placer, block: Block, variables: readonly Variable[], body: (inner: Block) => void): void => {
-  const [first, ...rest] = variables;
-  if (first === undefined) body(block);
-  else loop(p, block, first, (inner) => nested(p, inner, rest, body));
-};
 
 /** A local that exists from here on, behind what was written. */
 const landmark = (p: Placer, block: Block): number => {

@@ -10,32 +10,19 @@ import { extentOf, freeVariables, reductionsIn, subexpressions, substitute } fro
 import * as S from '../../dsl/scalar/scalar.ts';
 import type { Scalar } from '../../dsl/scalar/scalar.ts';
 import { accessesOf } from './access.ts';
-import { type Block, named, type Placer, placed, placer, type ReduceSchedule, sequentialReduce } from './block.ts';
+import { type Block, named, placed, placer, type ReduceSchedule, sequentialReduce } from './block.ts';
 import { type Output, rowAxes } from './row.ts';
 import type { TensorExpression } from './tensor-expression.ts';
 import { splitThread } from './thread.ts';
+import { fourFrom, LANES, loop, nested } from './vector-loops.ts';
 import { widen } from './widen.ts';
 
 type DTypes = Parameters<typeof accessesOf>[1];
 
-const LANES = 4;
 /** Elements of a thread, about: a call costs as much as some of them. */
 const GRAIN = 4096;
 
-const fourFrom = (start: Index): readonly Index[] => Array.from({ length: LANES }, (_, i) => plusConstant(start, i));
 const last = <A>(items: readonly A[]): A | undefined => items[items.length - 1];
-
-const loop = (p: Placer, block: Block, variable: Variable, body: (inner: Block) => void): void => {
-  if (variable.extent === 0) return;
-  const inner = p.open(block, true, [variable.id]);
-  body(inner);
-  p.push(block, { kind: 'for', variable, body: inner.statements });
-};
-const nested = (p: Placer, block: Block, variables: readonly Variable[], body: (inner: Block) => void): void => {
-  const [first, ...rest] = variables;
-  if (first === undefined) body(block);
-  else loop(p, block, first, (inner) => nested(p, inner, rest, body));
-};
 
 /** Vectors of partial results: enough to hide the latency of an addition. */
 const partialsFor = (length: number): number => (length >= 64 ? 4 : length >= 16 ? 2 : 1);

@@ -1,19 +1,12 @@
 /** The compiler and a WebAssembly device as a backend. */
 import * as E from 'fp-ts/Either';
-import type { TaskEither } from 'fp-ts/TaskEither';
 import { compile } from '../../compiler/compile.ts';
 import type { Numbers } from '../../compiler/precision/policy.ts';
 import { WASM_BYTES } from '../../compiler/profile.ts';
-import type { DeviceError } from '../runtime/errors.ts';
 import { partOf, uploadTo, type WasmDevice, type WasmTensor } from '../runtime/wasm/device.ts';
 import { isStored, loadWasm, makeWasmParameterStore, type WasmParameterStore, type WasmSession } from '../runtime/wasm/session.ts';
 import type { Backend, BackendError, BackendTensor, Executable, LoadRequest, WeightSource } from './backend.ts';
-import { ofCompileErrors, ofDeviceError } from './wgsl.ts';
-
-const mapped =
-  <A>(task: TaskEither<DeviceError, A>): TaskEither<BackendError, A> =>
-  () =>
-    task().then(E.mapLeft(ofDeviceError));
+import { mapEntries, mapped, ofCompileErrors, ofDeviceError } from './wgsl.ts';
 
 /** The device's tensor behind each of ours. */
 const homes = new WeakMap<BackendTensor, WasmTensor>();
@@ -28,9 +21,6 @@ const own = (tensor: BackendTensor): WasmTensor => {
   if (home === undefined) throw new Error('invariant: a tensor of another backend was given to this one');
   return home;
 };
-
-const mapEntries = <A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> =>
-  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
 
 const executableOf = (session: WasmSession): Executable => ({
   run:

@@ -37,7 +37,8 @@ export const ofCompileErrors = (name: string, errors: readonly CompileError[]): 
   message: `${name} cannot be compiled:${errors.map((error) => `\n  - ${showCompileError(error)}`).join('')}`,
 });
 
-const mapped =
+/** A task of the runtime as one of a backend. */
+export const mapped =
   <A>(task: TaskEither<DeviceError, A>): TaskEither<BackendError, A> =>
   () =>
     task().then(E.mapLeft(ofDeviceError));
@@ -97,7 +98,8 @@ const recorderOn = (device: Device): Recorder => {
   return made;
 };
 
-const mapEntries = <A, B>(record: Readonly<Record<string, A>>, change: (value: A, name: string) => B): Record<string, B> =>
+/** The same names with other values. */
+export const mapEntries = <A, B>(record: Readonly<Record<string, A>>, change: (value: A, name: string) => B): Record<string, B> =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value, name)]));
 
 /** What the store lacks of the program's parameters, out of the source; names that the source lacks are reported by the session. */

@@ -79,3 +79,20 @@ const lines = (title: string, note: Terminal['note']): Progress => {
 
 /** Progress of the work called `title`. Call `update(0, all)` when it begins: the time counts from there. */
 export const makeProgress = (title: string, { isInteractive, note }: Terminal): Progress => (isInteractive ? bar(title) : lines(title, note));
+
+/** Bars, one after the other: one begins when work of another name does. */
+export const makeBars = (terminal: Terminal): { readonly update: (what: string, done: number, all: number) => void; readonly end: () => void } => {
+  let current: { readonly what: string; readonly bar: Progress } | undefined;
+  const end = (): void => current?.bar.end();
+  return {
+    update: (what, done, all) => {
+      if (current?.what !== what) {
+        end();
+        current = { what, bar: makeProgress(what, terminal) };
+        current.bar.update(0, all);
+      }
+      current.bar.update(done, all);
+    },
+    end,
+  };
+};

@@ -92,7 +92,6 @@ export const parametersAt = (device: Device, tensors: Readonly<Record<string, De
 });
 
 const isTensor = (value: ParameterValue): value is DeviceTensor => 'dispose' in value;
-const isTypedArray = (value: ParameterValue): value is NumberArray => ArrayBuffer.isView(value);
 
 /** What is wrong with a tensor of the device where `port` is expected, or where it is. */
 export const tensorFor = (device: Device, port: Pick<ParameterPlan, 'dtype' | 'shape'>, tensor: DeviceTensor): Place | string => {
@@ -115,10 +114,10 @@ export const nameProblems = (
 ];
 
 /** Elements of a host value, or what is wrong with them. A reader that throws is a problem of its parameter. */
-const elementsOf = async ({ name, shape, dtype }: ParameterPlan, value: Exclude<ParameterValue, DeviceTensor>): Promise<NumberArray | string> => {
+export const elementsOf = async ({ name, shape, dtype }: ParameterPlan, value: Exclude<ParameterValue, DeviceTensor>): Promise<NumberArray | string> => {
   const wanted = dtype === 'i8' ? 'f32' : dtype;
   try {
-    const data = isTypedArray(value) ? value : await value({ name, shape, dtype: wanted });
+    const data = ArrayBuffer.isView(value) ? value : await value({ name, shape, dtype: wanted });
     return dataProblem(wanted, shape, data) ?? data;
   } catch (thrown) {
     return `reading failed: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
@@ -138,7 +137,7 @@ interface Filling {
 }
 
 /** What the elements of a parameter fill: its own buffer, and that of its scales where it is int8; or what is wrong with them. */
-const fillingsOf = (program: Program, port: ParameterPlan, data: NumberArray): readonly Filling[] | string => {
+export const fillingsOf = (program: Pick<Program, 'parameters'>, port: ParameterPlan, data: NumberArray): readonly Filling[] | string => {
   if (port.dtype !== 'i8') {
     const problem = port.dtype === 'f16' && !(data instanceof Uint16Array) ? halfProblem(data) : undefined;
     return problem ?? [{ port, bytes: encode(port.dtype, data) }];

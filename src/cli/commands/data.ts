@@ -12,7 +12,7 @@ import { attempt } from '../../files/errors.ts';
 import { flag, optional, type Reader } from '../arguments.ts';
 import { command, type Terminal } from '../command.ts';
 import { settle, stop, stopAt } from '../failure.ts';
-import { makeProgress, type Progress } from '../progress.ts';
+import { makeBars, makeProgress } from '../progress.ts';
 import { choice, size as sizeReader, text } from '../readers.ts';
 import { suggestion } from '../suggest.ts';
 
@@ -33,22 +33,6 @@ const styles: Reader<readonly StyleName[]> = {
     if (unknown !== undefined) return E.left(`there is no style ${unknown}${suggestion(unknown, STYLES)}`);
     return new Set(names).size < names.length ? E.left('a style is named twice') : E.right(STYLES.filter((style) => names.includes(style)));
   },
-};
-
-/** Bars, one after the other. */
-const makeStages = (terminal: Terminal) => {
-  let current: { readonly what: string; readonly bar: Progress } | undefined;
-  const end = (): void => current?.bar.end();
-  return {
-    update: (what: string, done: number, all: number): void => {
-      if (current?.what !== what) {
-        end();
-        current = { what, bar: makeProgress(what, terminal) };
-      }
-      current.bar.update(done, all);
-    },
-    end,
-  };
 };
 
 const make = async (out: string, work: () => Promise<{ readonly files: Files; readonly note: string }>, { out: say, note, signal }: Terminal): Promise<void> => {
@@ -117,7 +101,7 @@ export const data = command({
     const chosen = ACTIONS.find((known) => known === action) ?? stop(`data ${action}: unknown${suggestion(action, ACTIONS)}`);
     stopAt([...given].filter((option) => !OPTIONS_OF[chosen].includes(option)).map((option) => `--${option} has no meaning for data ${chosen}`));
     if (chosen === 'check') return check(path, size, strict, terminal);
-    const stages = makeStages(terminal), from = { packages, signal: terminal.signal };
+    const stages = makeBars(terminal), from = { packages, signal: terminal.signal };
     const side = sideOf(size);
     const work = chosen === 'fashion'
       ? (): ReturnType<typeof fashionFiles> => {

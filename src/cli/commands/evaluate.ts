@@ -17,7 +17,7 @@ import { command, type Terminal } from '../command.ts';
 import { orStop, settle, stop, stopAt } from '../failure.ts';
 import { NUMBER_OPTIONS, numbersOf } from '../numbers.ts';
 import { inPackage } from '../package-root.ts';
-import { makeProgress, type Progress } from '../progress.ts';
+import { makeBars, makeProgress } from '../progress.ts';
 import { choice, interval, number, positive, positiveNumber, seed, size as sizeReader, text } from '../readers.ts';
 import { suitableBatch } from '../render.ts';
 import { table } from '../table.ts';
@@ -70,23 +70,6 @@ const misplaced = ({ values, operands, given }: Given): readonly string[] => {
     ...[...given].filter((option) => !allowed.includes(option)).map((option) => `--${option} has no meaning with --train-classifier`),
     ...(values.out === undefined ? ['--out is missing: the file that the classifier is written to, such as classifier.safetensors'] : []),
   ];
-};
-
-/** Bars, one after the other. */
-const makeBars = (terminal: Terminal) => {
-  let current: { readonly what: string; readonly bar: Progress } | undefined;
-  const end = (): void => current?.bar.end();
-  return {
-    update: (what: string, done: number, all: number): void => {
-      if (current?.what !== what) {
-        end();
-        current = { what, bar: makeProgress(what, terminal) };
-        current.bar.update(0, all);
-      }
-      current.bar.update(done, all);
-    },
-    end,
-  };
 };
 
 const showSize = ({ height, width }: ImageSize, channels: number): string => `${height} x ${width} with ${channels} channel${channels === 1 ? '' : 's'}`;

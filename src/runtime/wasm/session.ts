@@ -7,8 +7,7 @@ import type { TaskEither } from 'fp-ts/TaskEither';
 import type { ParameterPlan, PortPlan, WasmProgram } from '../../../compiler/program.ts';
 import { dataProblem, elementCount, encode, fromBase64, type NumberArray } from '../elements.ts';
 import { attempt, badInput, badProgram, type DeviceError, fail } from '../errors.ts';
-import { nameProblems, type ParameterPort } from '../parameters.ts';
-import { halfProblem, quantiseRows } from '../quantise.ts';
+import { elementsOf, fillingsOf, nameProblems, type ParameterPort } from '../parameters.ts';
 import { programProblems } from '../saved-program.ts';
 import { homeOf, newPlace, type Place, tensorAt, type WasmDevice, type WasmTensor, write } from './device.ts';
 import type { Task } from './share.ts';
@@ -58,27 +57,6 @@ const placeFor = (device: WasmDevice, { dtype, shape }: Pick<ParameterPlan, 'dty
   return homeOf(device, tensor) ?? 'the tensor was disposed, or belongs to another device';
 };
 
-const elementsFor = async ({ name, shape, dtype }: ParameterPlan, value: NumberArray | ((port: ParameterPort) => NumberArray | Promise<NumberArray>)): Promise<NumberArray | string> => {
-  const wanted = dtype === 'i8' ? 'f32' : dtype;
-  try {
-    const data = isArray(value) ? value : await value({ name, shape, dtype: wanted });
-    return dataProblem(wanted, shape, data) ?? data;
-  } catch (thrown) {
-    return `reading failed: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
-  }
-};
-
-/** What the elements of a parameter fill: itself, and its scales where it is int8; or what is wrong with them. */
-const bytesFor = (program: WasmProgram, port: ParameterPlan, data: NumberArray): readonly { readonly port: ParameterPlan; readonly bytes: Uint8Array }[] | string => {
-  if (port.dtype !== 'i8') {
-    const problem = port.dtype === 'f16' && !(data instanceof Uint16Array) ? halfProblem(data) : undefined;
-    return problem ?? [{ port, bytes: encode(port.dtype, data) }];
-  }
-  const scale = program.parameters.find(({ name }) => name === port.scale)!; // checked by `load`
-  const packed = quantiseRows(data, elementCount(scale.shape));
-  return typeof packed === 'string' ? packed : [{ port, bytes: packed.bytes }, { port: scale, bytes: encode('f32', packed.scales) }];
-};
-
 const fillParameters = async (device: WasmDevice, store: WasmParameterStore, program: WasmProgram, source: WasmParameterSource, signal: AbortSignal | undefined): Promise<void> => {
   const scales = new Set(program.parameters.map(({ scale }) => scale)), ports = program.parameters.filter(({ name }) => !scales.has(name));
   const known = new Set(ports.filter((port) => isStored(store, port)).map(({ name }) => name));
@@ -100,7 +78,7 @@ const fillParameters = async (device: WasmDevice, store: WasmParameterStore, pro
       store.places.set(storeKey(port), place);
       continue;
     }
-    const data = await elementsFor(port, value), fillings = typeof data === 'string' ? data : bytesFor(program, port, data);
+    const data = await elementsOf(port, value), fillings = typeof data === 'string' ? data : fillingsOf(program, port, data);
     if (typeof fillings === 'string') problems.push(`parameter ${port.name}: ${fillings}`);
     else if (problems.length === 0) for (const filling of fillings) fill(filling.port, filling.bytes);
   }
